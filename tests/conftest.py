@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from run import find_chromium
 
 # Whatever a test starts inherits this variable, so that it is recognised after its parent has died, too.

@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 import run
 
 TOP = Path(__file__).parents[2]
