@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from run import find_chromium
@@ -26,6 +27,27 @@ _SHARED_MEMORY = Path("/dev/shm")
 
 # Python's own helper of multiprocessing.shared_memory lives as long as the process that made it.
 _LIVES_ON = (b"multiprocessing.resource_tracker",)
+
+
+# A loaded machine must not fail a property, and two runs of one commit must try the same examples.
+# `--hypothesis-profile=default` goes looking for new ones.
+hypothesis.settings.register_profile("pydist", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("pydist")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's settings out of the tests, and the tests out of the user's files."""
+    home = tmp_path_factory.mktemp("jupyter")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [
+            name for name in os.environ if name.startswith("PYDIST_") and name not in (_MARK, "PYDIST_CHROMIUM")
+        ]:
+            patch.delenv(name)
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+            (home / name).mkdir()
+            patch.setenv(name, str(home / name))
+        yield
 
 
 @pytest.fixture(autouse=True)
