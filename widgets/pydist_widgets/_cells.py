@@ -27,11 +27,14 @@ class Cells:
         # The extension may be loaded by the cell that runs now; if none does, the first cell corrects this.
         self.parent: dict[str, Any] = self._parent()
         self.running = bool(self.parent.get("header"))
+        self.count = 0
+        """How many cells have begun: tells one from the next."""
         self.thread = threading.get_ident()
 
     def begin(self, *_: Any) -> None:
         """``pre_run_cell``."""
         self.parent, self.running, self.thread = self._parent(), True, threading.get_ident()
+        self.count += 1
 
     def end(self, *_: Any) -> None:
         """``post_run_cell``."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pydist_widgets._live import Live
+from pydist_widgets._live import Live, View
 
 if TYPE_CHECKING:
     from pydist_widgets._screens import Screen
@@ -38,9 +38,10 @@ class Pump:
         self._wanted = threading.Event()
         self._closed = threading.Event()
 
-    def add(self, live: Live) -> None:
-        """Look after ``live`` from now on."""
+    def add(self, live: Live, view: View | None = None) -> None:
+        """Look after ``live`` from now on; with ``view``, let it show that instead of what it has shown so far."""
         with self._lock:
+            live.view = view or live.view
             if live not in self._lives:
                 self._lives.append(live)
             if self._thread is None and not self._closed.is_set():
@@ -87,16 +88,17 @@ class Pump:
         with self._lock:
             lives = list(self._lives)
         for live in lives:
-            ended = live.view.ended
+            view = live.view
+            ended = view.ended
             try:
                 changed = bool(renew(live)) or changed
                 if ended and live.settled:
-                    self._forget(live)
+                    self._forget(live, view)
             except Exception:  # a display that fails must not take the others, or the cell, with it
                 _log.debug("a display could not be renewed", exc_info=True)
         return changed
 
-    def _forget(self, live: Live) -> None:
+    def _forget(self, live: Live, view: View) -> None:
         with self._lock:
-            if live in self._lives:
+            if live.view is view and live in self._lives:
                 self._lives.remove(live)

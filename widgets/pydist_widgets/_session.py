@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pydist
 from pydist import frontend
+from pydist_widgets._bars import Bars
 from pydist_widgets._cells import Cells
 from pydist_widgets._live import Live
 from pydist_widgets._orders import Orders
@@ -38,6 +39,7 @@ class Session:
         self._cells = Cells(shell)
         self._screen = NotebookScreen(shell, self._cells) if self._in_notebook else TerminalScreen()
         self._pump = Pump(self._screen)
+        self._bars = Bars(self._screen, self._pump, self._cells)
         self._events = {"pre_run_cell": [self._cells.begin, self._pump.wake]}
         # Settled first: a screen without a user takes updates only while the cell runs.
         self._events["post_run_cell"] = [self._pump.settle, self._cells.end]
@@ -61,14 +63,10 @@ class Session:
 
     def meter(self, label: str, total: int | None) -> ProgressMeter:
         """Display the progress of a pmap that begins now (the factory of ``pydist.frontend.set_progress``)."""
+        if self._in_notebook:
+            return self._bars.meter(label, total)
         meter = ProgressMeter(label, total)
-        if not self._in_notebook:
-            follow(meter, sys.stderr)
-            return meter
-        live = Live(meter, self._screen)
-        self._show(live)
-        # The end is told at once, by the thread that runs the pmap: the cell may go on for long.
-        meter.on_change = lambda: live.settle() if meter.ended else None
+        follow(meter, sys.stderr)
         return meter
 
     def workers_text(self) -> str:
