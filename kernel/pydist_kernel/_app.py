@@ -32,10 +32,10 @@ class PyDistKernelApp(IPKernelApp):
     aliases = Dict(
         {**kernel_aliases, "workers": "PyDistKernelApp.workers", "machine-file": "PyDistKernelApp.machine_file"}
     )
-    classes = [PyDistKernel, *IPKernelApp.classes]  # type: ignore[assignment]  # noqa: RUF012  # as traitlets has it
-    kernel_class = Type(PyDistKernel, klass="ipykernel.kernelbase.Kernel", help="The kernel class to run.").tag(
-        config=True
-    )
+    classes = [PyDistKernel, *IPKernelApp.classes]  # noqa: RUF012  # as traitlets has it
+    kernel_class = Type(  # type: ignore[assignment]
+        PyDistKernel, klass="ipykernel.kernelbase.Kernel", help="The kernel class to run."
+    ).tag(config=True)
 
     workers: Any = Union(
         [Integer(), Unicode()],

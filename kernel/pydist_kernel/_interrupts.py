@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from comm.base_comm import CommManager
+from ipykernel.comm.manager import CommManager
 from ipykernel.kernelbase import Kernel
 from IPython.core.events import EventManager
 from IPython.core.interactiveshell import InteractiveShell

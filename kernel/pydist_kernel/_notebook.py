@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import nbformat
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
@@ -21,6 +23,9 @@ from pydist_kernel._install import kernel_argv, read_spec
 from pydist_kernel._startup import WantedWorkers, one_sentence
 
 __all__ = ["Failure", "execute", "read", "render"]
+
+# How much of a dead kernel's last words is shown.
+LAST_LINES = 20
 
 
 @dataclass(frozen=True)
@@ -130,21 +135,38 @@ class _Execution:
 
     async def run(self) -> Failure | None:
         """Execute the notebook to its end or to the first failure."""
-        try:
-            await self.client.async_execute(cleanup_kc=True)
-        except CellExecutionError as error:
-            return self._failure(f"cell {self.number}/{self.total} failed: {_what(error)}", error.traceback)
-        except CellTimeoutError:
-            return self._failure(f"cell {self.number}/{self.total} took longer than {self.client.timeout:g} s")
-        except DeadKernelError:
-            return self._failure(f"the kernel died in cell {self.number}/{self.total}")
-        except OSError as error:
-            raise Complaint(f"cannot start the kernel: {one_sentence(error)}") from error
-        except RuntimeError as error:
-            if self.number:
-                raise
-            raise Complaint(f"the kernel does not start: {one_sentence(error)}") from error
+        with _scratch_file() as terminal:
+            try:
+                # What a kernel writes to its terminal is for the post-mortem.
+                await self.client.async_execute(cleanup_kc=True, stderr=terminal)
+            except CellExecutionError as error:
+                return self._failure(f"{self._where} failed: {_what(error)}", self._traceback())
+            except CellTimeoutError:
+                return self._failure(f"{self._where} took longer than {self.client.timeout:g} s")
+            except DeadKernelError:
+                return self._failure(f"the kernel died in {self._where}{self._how_it_ended()}", _tail(terminal))
+            except OSError as error:
+                raise Complaint(f"cannot start the kernel: {one_sentence(error)}") from error
+            except RuntimeError as error:
+                if self.number:
+                    raise
+                reason = _tail(terminal).splitlines()[-1:] or [one_sentence(error)]
+                raise Complaint(f"the kernel does not start: {reason[0]}") from error
         return None
+
+    @property
+    def _where(self) -> str:
+        return f"cell {self.number}/{self.total}"
+
+    def _traceback(self) -> str:
+        errors = [output for output in self._cell.outputs if output.output_type == "error"]
+        return "\n".join(errors[-1].traceback) if errors else ""
+
+    def _how_it_ended(self) -> str:
+        code = getattr(self._process, "returncode", None)
+        if code is None:
+            return ""
+        return f" (exit code {code})" if code >= 0 else f" ({signal.Signals(-code).name})"
 
     def _failure(self, sentence: str, traceback: str = "") -> Failure:
         # nbclient tells of a cell that ended, not of one that was given up.
@@ -152,13 +174,16 @@ class _Execution:
             self._in_cell = False
             self.listener.ended(self._cell, failed=True)
         if self.interrupted:
-            return Failure(f"interrupted in cell {self.number}/{self.total}", interrupted=True)
+            return Failure(f"interrupted in {self._where}", interrupted=True)
         return Failure(sentence, traceback)
 
     _in_cell = False
     _cell: nbformat.NotebookNode
+    _process: object = None
 
     def _on_start(self, **_: Any) -> None:
+        # The provisioner forgets it when it ends.
+        self._process = getattr(self.manager.provisioner, "process", None)
         # nbclient kills the kernel at once on Ctrl-C; the cell shall rather end as it does in a notebook.
         with contextlib.suppress(NotImplementedError, RuntimeError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._on_sigint)
@@ -177,6 +202,20 @@ class _Execution:
     def _on_executed(self, cell: nbformat.NotebookNode, execute_reply: dict[str, Any], **_: Any) -> None:
         self._in_cell = False
         self.listener.ended(cell, failed=execute_reply["content"]["status"] != "ok")
+
+
+def _scratch_file() -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:  # no space: then without
+        return open(os.devnull, "r+b")
+
+
+def _tail(terminal: IO[bytes]) -> str:
+    """Return the last lines of what was written to ``terminal``."""
+    terminal.seek(0)
+    lines = terminal.read().decode(errors="replace").rstrip().splitlines()
+    return "\n".join(lines[-LAST_LINES:])
 
 
 def _what(error: CellExecutionError) -> str:

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from importlib import metadata
+from typing import NoReturn
 
 from pydist_kernel._complaint import Complaint
 
@@ -19,7 +20,10 @@ def main(arguments: list[str] | None = None) -> int:
         if arguments[:1] == ["worker"]:
             # All options are the worker's own, --help too.
             return worker(arguments[1:])
-        return dispatch(parser().parse_args(arguments))
+        # argparse cannot tell the options of a script from ours; "--" can.
+        cut = arguments.index("--") if "--" in arguments else len(arguments)
+        ours, scripts = arguments[:cut], arguments[cut + 1 :]
+        return dispatch(parser().parse_args(ours, argparse.Namespace(arguments=scripts)))
     except Complaint as complaint:
         print(f"pydist: {complaint}", file=sys.stderr)
         return complaint.code
@@ -52,19 +56,27 @@ def worker(arguments: list[str]) -> int:
     return subprocess.call(command)
 
 
-def parser() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """A parser that complains in one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Complain about the command line."""
+        raise Complaint(f"{message} (see: {self.prog} --help)")
+
+
+def parser() -> Parser:
     """Return the parser of the command line."""
-    top = argparse.ArgumentParser(prog="pydist", description="Notebooks and scripts with workers.")
+    top = Parser(prog="pydist", description="Notebooks and scripts with workers.")
     top.add_argument("--version", action="version", version=f"pydist {metadata.version('pydist-jupyter')}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser(
         "run",
         help="run a notebook or a script with workers",
+        usage="%(prog)s [OPTIONS] notebook.ipynb|script.py [-- ARGUMENTS OF THE SCRIPT]",
         description="Run a notebook on the pydist kernel, or a script in Python, with workers that are there from "
         "the start. Exit code 1: a cell or the script failed (what was done until then is written all the same).",
     )
     run.add_argument("file", metavar="notebook.ipynb|script.py")
-    run.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the script")
     run.add_argument("-p", "--workers", metavar="N", help="number of workers, or auto for one per usable CPU")
     run.add_argument(
         "--machine-file", metavar="F", help="machines to start workers on, one [count*][user@]host[:port] a line"
