@@ -42,16 +42,15 @@ class _Insertion(NamedTuple):
     text: str
 
 
-def interpolate(
-    code: str, lookup: Callable[[str], Any], *, first: int = 0, filename: str = "<everywhere>"
-) -> tuple[str, dict[str, Any]]:
+def interpolate(code: str, lookup: Callable[[str], Any], filename: str = "<everywhere>") -> tuple[str, dict[str, Any]]:
     """Put names in the place of ``$name`` and ``$(expr)`` and return the code with what those names stand for.
+
+    The names are numbered from 0 in each piece of code. A function that the code defines looks them up when it is
+    *called*, so whoever runs several pieces in one namespace must rename them.
 
     Args:
         code: Python source; it need not be free of errors, the compiler will find them later.
         lookup: Gives the object for the text of a name or an expression. See ``evaluator``.
-        first: Number of the first generated name. Functions that the code defines look the names up when they are
-            *called*, so two pieces of code for one namespace must not share a number.
         filename: The file a SyntaxError shall name.
 
     Raises:
@@ -64,7 +63,7 @@ def interpolate(
     bindings: dict[str, Any] = {}
     named: dict[str, str] = {}  # text of a plain name -> generated name; an expression is evaluated each time it stands
     insertions: list[tuple[str, _Insertion]] = []
-    at = 0
+    at = number = 0
     for insertion in _insertions(code, filename):
         parts.append(code[at : insertion.start])
         at = insertion.end
@@ -75,9 +74,9 @@ def interpolate(
         if plain and insertion.text in named:
             name = named[insertion.text]
         else:
-            while (name := f"__pydist_{first}") in code:
-                first += 1
-            first += 1
+            while (name := f"__pydist_{number}") in code:
+                number += 1
+            number += 1
             bindings[name] = _look_up(insertion, lookup, code, filename)
             if plain:
                 named[insertion.text] = name

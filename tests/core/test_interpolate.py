@@ -99,10 +99,6 @@ def test_an_expression_over_several_lines_keeps_the_line_numbers() -> None:
     assert run("y = $(\n  1 +\n  2)")["y"] == 3
 
 
-def test_first_numbers_the_names() -> None:
-    assert list(interpolate("$x + $y", str, first=7)[1]) == ["__pydist_7", "__pydist_8"]
-
-
 def test_generated_names_avoid_the_users_own() -> None:
     assert list(interpolate("__pydist_0 = $x", str)[1]) == ["__pydist_1"]
 
