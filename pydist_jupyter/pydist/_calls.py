@@ -1,0 +1,164 @@
+"""Calling functions in other processes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+from pydist._ids import RRID
+from pydist._protocol.frames import QUIET
+from pydist._refs import Future, start
+from pydist._runtime.calls import Call
+from pydist._runtime.current import current_node
+from pydist._runtime.node import Node
+
+__all__ = ["fetch", "isready", "put", "remote", "remote_do", "remotecall", "remotecall_fetch", "remotecall_wait", "wait"]
+
+R = TypeVar("R")
+
+
+def _check(f: Any, pid: Any) -> int:
+    if not callable(f):
+        raise TypeError(f"the first argument must be callable, not {f!r}; the process comes second")
+    if isinstance(pid, bool) or not isinstance(pid, int):
+        raise TypeError(f"the process must be given by its id (an integer), not {pid!r}")
+    return pid
+
+
+def remotecall(f: Callable[..., Any], pid: int, /, *args: Any, **kwargs: Any) -> Future:
+    """Start ``f(*args, **kwargs)`` in process ``pid``; return the Future of its result. Julia: ``remotecall``.
+
+    Raises:
+        ValueError: there is no such process.
+        ProcessExitedException: it is dead.
+        TypeError: ``f`` is not callable, or ``pid`` not an id.
+        Exception: an argument cannot be pickled; nothing is sent then.
+
+    Example:
+        >>> remotecall(pow, 2, 3, 4).fetch()
+        81
+    """
+    pid = _check(f, pid)
+    node = current_node()
+    if pid == node.pid:
+        return _start_here(node, f, args, kwargs)
+    return start(node, pid, f, args, kwargs)
+
+
+def remotecall_wait(f: Callable[..., Any], pid: int, /, *args: Any, **kwargs: Any) -> Future:
+    """Run ``f(*args, **kwargs)`` in process ``pid``, wait for its end, leave the result there. Julia: ``remotecall_wait``.
+
+    Raises:
+        RemoteException: ``f`` raised.
+        Exception: as for `remotecall`.
+
+    Example:
+        >>> remotecall_wait(pow, 2, 3, 4).fetch()
+        81
+    """
+    return remotecall(f, pid, *args, **kwargs).wait()
+
+
+def remotecall_fetch(f: Callable[..., R], pid: int, /, *args: Any, **kwargs: Any) -> R:
+    """Return ``f(*args, **kwargs)`` of process ``pid``. Julia: ``remotecall_fetch``.
+
+    An interrupt (Ctrl-C) interrupts the call over there too.
+
+    Raises:
+        RemoteException: ``f`` raised; also an instance of the class that it raised.
+        ProcessExitedException: the process ended meanwhile.
+        Exception: as for `remotecall`.
+
+    Example:
+        >>> remotecall_fetch(pow, 2, 3, 4)
+        81
+    """
+    pid = _check(f, pid)
+    node = current_node()
+    if pid == node.pid:
+        return _start_here(node, f, args, kwargs).fetch()  # type: ignore[no-any-return]
+    return node.fetch(node.call(pid, f, args, kwargs))  # type: ignore[no-any-return]
+
+
+def remote_do(f: Callable[..., Any], pid: int, /, *args: Any, **kwargs: Any) -> None:
+    """Run ``f(*args, **kwargs)`` in process ``pid`` without waiting; an error is printed. Julia: ``remote_do``.
+
+    Raises:
+        Exception: as for `remotecall`.
+    """
+    pid = _check(f, pid)
+    node = current_node()
+    if pid == node.pid:
+        _start_here(node, f, args, kwargs, quiet=True)
+    else:
+        node.tell(pid, f, args, kwargs)
+
+
+def _start_here(node: Node, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], quiet: bool = False) -> Future:
+    """Run a call in this very process, in a thread of its own: same objects, no copy."""
+    rid = node.next_id()
+    future = Future._of(node, node.pid, RRID(node.pid, rid), None)
+    ref = tuple(future._ref)
+    call = Call(None, None, rid, node.origin())
+    call.asked = QUIET if quiet else 0
+
+    def ended(value: Any, captured: Any) -> None:
+        node.store.settle(ref, value, captured)  # type: ignore[arg-type]
+
+    call.local = (f, args, kwargs, ended)
+    slot = future._watch()
+    slot.origin = call.origin
+    future._local_call = call
+    node.executor.accept(call)
+    node.lanes.start(call)
+    return future
+
+
+@overload
+def remote(f: Callable[..., R], /) -> Callable[..., R]: ...
+@overload
+def remote(pool: Any, f: Callable[..., R], /) -> Callable[..., R]: ...
+def remote(*arguments: Any) -> Callable[..., Any]:
+    """Return a function that runs ``f`` on some worker and returns its value; also a decorator. Julia: ``remote``.
+
+    Example:
+        >>> remote(pow)(3, 4)
+        81
+    """
+    if len(arguments) not in (1, 2):
+        raise TypeError(f"remote takes a function, or a pool and a function, not {len(arguments)} arguments")
+    f = arguments[-1]
+    if not callable(f):
+        raise TypeError(f"remote takes a function, not {f!r}")
+
+    @functools.wraps(f)
+    def there(*args: Any, **kwargs: Any) -> Any:
+        from pydist._spawn import next_worker
+
+        return remotecall_fetch(f, next_worker(), *args, **kwargs)
+
+    return there
+
+
+def fetch(x: Any, timeout: float | None = None) -> Any:
+    """Return the value of a Future or the next one of a channel (which stays there); anything else as it is. Julia: ``fetch``."""
+    method = getattr(type(x), "fetch", None)
+    return x if method is None else x.fetch(timeout=timeout)
+
+
+def wait(x: Any, timeout: float | None = None) -> Any:
+    """Wait until a Future or a channel has a value; return it (not the value). Julia: ``wait``."""
+    return x.wait(timeout=timeout)
+
+
+def isready(x: Any) -> bool:
+    """Return whether a Future or a channel has a value. Julia: ``isready``."""
+    return bool(x.isready())
+
+
+def put(x: Any, value: Any) -> Any:
+    """Put a value into a Future or a channel; return it. Julia: ``put!``."""
+    return x.put(value)
+
+

@@ -1,0 +1,326 @@
+"""What can go wrong, and whose side it was.
+
+    DistributedError
+    ├── RemoteException          your function raised over there; also an instance of the class that it raised
+    ├── ProcessExitedException   that process is gone
+    ├── LaunchWorkerError        a worker could not be started
+    └── InvalidStateException    closed channel, Future set twice; also a concurrent.futures.InvalidStateError
+    CompositeException           several of these at once; an ExceptionGroup
+
+Time outs are ``TimeoutError``; bad arguments ``ValueError`` and ``TypeError``.
+"""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import signal as _signal
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import InvalidStateError
+from types import TracebackType
+from typing import Any, NamedTuple
+
+__all__ = [
+    "CapturedException",
+    "CompositeException",
+    "DistributedError",
+    "InvalidStateException",
+    "LaunchWorkerError",
+    "OpaqueException",
+    "ProcessExitedException",
+    "RemoteException",
+    "RemoteFrame",
+    "capture",
+    "remote_exception",
+    "unwrap",
+]
+
+
+class DistributedError(Exception):
+    """The root of what pydist itself raises."""
+
+
+class LaunchWorkerError(DistributedError):
+    """A worker could not be started; the text says where, with which command, and its last words."""
+
+
+class InvalidStateException(DistributedError, InvalidStateError):
+    """The channel is closed, or the Future is set already.
+
+    Attributes:
+        state: ``"closed"`` or ``"set"``.
+    """
+
+    def __init__(self, message: str, state: str = "closed") -> None:
+        super().__init__(message)
+        self.state = state
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (InvalidStateException, (self.args[0], self.state))
+
+
+class ProcessExitedException(DistributedError):
+    """A process is gone, and with it the call or the value. Julia: ``ProcessExitedException``.
+
+    Attributes:
+        pid: its id in the cluster.
+        exitcode: its exit code, or None if a signal ended it or nothing is known.
+        signal: the number of the signal that ended it, or None.
+        host: where it ran.
+        last_output: the last lines it wrote.
+        running: how many calls of this process it was working on.
+    """
+
+    def __init__(
+        self,
+        pid: int,
+        exitcode: int | None = None,
+        signal: int | None = None,
+        host: str = "",
+        last_output: str = "",
+        running: int = 0,
+    ) -> None:
+        super().__init__(pid)
+        self.pid = pid
+        self.exitcode = exitcode
+        self.signal = signal
+        self.host = host
+        self.last_output = last_output
+        self.running = running
+
+    def __str__(self) -> str:
+        where = f" on {self.host}" if self.host else ""
+        if self.signal is not None:
+            how = f"was ended by {_signal_name(self.signal)}"
+            if self.signal == _signal.SIGKILL:
+                how += " (perhaps the system ran out of memory)"
+        elif self.exitcode is not None:
+            how = f"exited with code {self.exitcode}"
+        else:
+            how = "is gone"
+        text = f"process {self.pid}{where} {how}"
+        if self.last_output.strip():
+            text += "; its last output was:\n" + "\n".join(f"    {line}" for line in self.last_output.rstrip().splitlines())
+        return text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (ProcessExitedException, (self.pid, self.exitcode, self.signal, self.host, self.last_output, self.running))
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return _signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+class CompositeException(ExceptionGroup[Exception]):
+    """Several failures of one statement. Julia: ``CompositeException``.
+
+    Attributes:
+        exceptions: all of them.
+        pids: for addprocs, the workers that came up and stay.
+    """
+
+    pids: list[int]
+
+    def __new__(cls, message: str, exceptions: Sequence[Exception], pids: Sequence[int] = ()) -> CompositeException:
+        """Make the group; ``pids`` are the workers that came up in spite of it."""
+        self = super().__new__(cls, message, list(exceptions))
+        self.pids = list(pids)
+        return self
+
+    def __init__(self, message: str, exceptions: Sequence[Exception], pids: Sequence[int] = ()) -> None:
+        super().__init__(message, list(exceptions))
+
+    def derive(self, excs: Sequence[Exception]) -> CompositeException:  # type: ignore[override]
+        """Return a group of the same kind, as ``split`` and ``except*`` need it."""
+        return CompositeException(self.message, excs, self.pids)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (CompositeException, (self.message, list(self.exceptions), self.pids))
+
+
+class RemoteFrame(NamedTuple):
+    """One line of a remote traceback."""
+
+    filename: str
+    lineno: int
+    name: str
+    line: str
+
+
+class OpaqueException(Exception):
+    """Stands for an exception that could not travel: its class is not known here, or could not be pickled.
+
+    Attributes:
+        type_name: the qualified name of its class.
+        text: its ``str``.
+    """
+
+    def __init__(self, type_name: str, text: str) -> None:
+        super().__init__(type_name, text)
+        self.type_name = type_name
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.text}"
+
+
+class CapturedException:
+    """An exception taken in the process where it happened (Julia: ``CapturedException``).
+
+    Attributes:
+        ex: the exception.
+        frames: the frames of its traceback, outermost first, without those of pydist's own machinery.
+        notes: what is printed in front of the frames: the causes, as text.
+    """
+
+    __slots__ = ("ex", "frames", "prologue")
+
+    def __init__(self, ex: BaseException, frames: Sequence[RemoteFrame] = (), prologue: str = "") -> None:
+        self.ex = ex
+        self.frames = tuple(frames)
+        self.prologue = prologue
+
+    @property
+    def traceback(self) -> str:
+        """The remote traceback as text, in Python's own form."""
+        lines = [self.prologue] if self.prologue else []
+        if self.frames:
+            lines.append("Traceback (most recent call last):\n")
+            lines += [_frame_text(frame) for frame in self.frames]
+        lines += traceback.format_exception_only(self.ex)
+        return "".join(lines)
+
+    def __getstate__(self) -> Any:
+        return (self.ex, self.frames, self.prologue)
+
+    def __setstate__(self, state: Any) -> None:
+        self.ex, self.frames, self.prologue = state
+
+
+def _frame_text(frame: RemoteFrame) -> str:
+    # The source of a notebook cell is known to the notebook's process alone, so a line may be missing until it is here.
+    line = frame.line or linecache.getline(frame.filename, frame.lineno).strip()
+    text = f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n'
+    return text + f"    {line}\n" if line else text
+
+
+def capture(ex: BaseException, hide: frozenset[str] = frozenset()) -> CapturedException:
+    """Take an exception with its traceback; frames of the code files in ``hide`` are left out.
+
+    Julia: ``CapturedException``.
+    """
+    frames = _frames(ex.__traceback__, hide)
+    prologue = ""
+    cause = ex.__cause__ or (None if ex.__suppress_context__ else ex.__context__)
+    if cause is not None and not isinstance(ex, RemoteException):
+        bridge = "The above exception was the direct cause of" if ex.__cause__ else "During handling of"
+        tail = " the following exception:" if ex.__cause__ else " the above exception, another exception occurred:"
+        prologue = capture(cause, hide).traceback + f"\n{bridge}{tail}\n\n"
+    return CapturedException(ex, frames, prologue)
+
+
+def _frames(tb: TracebackType | None, hide: frozenset[str]) -> list[RemoteFrame]:
+    return [
+        RemoteFrame(frame.filename, frame.lineno or 0, frame.name, frame.line or "")
+        for frame in traceback.extract_tb(tb)
+        if frame.filename not in hide
+    ]
+
+
+class RemoteException(DistributedError):
+    """Your function raised in another process (or in a call to this one). Julia: ``RemoteException``.
+
+    What is raised is an instance of this class **and** of the exception's own class, so that both
+    ``except RemoteException`` and ``except ZeroDivisionError`` catch it.
+
+    Attributes:
+        pid: the process in which it was raised.
+        captured: the exception and its traceback there: ``.captured.ex``, ``.captured.traceback``.
+    """
+
+    pid: int
+    captured: CapturedException
+
+    def __init__(self, pid: int, captured: CapturedException) -> None:
+        super().__init__(pid, captured)
+        _fill(self, pid, captured)
+
+    def __str__(self) -> str:
+        text = str(self.captured.ex) or type(self.captured.ex).__name__
+        return f"On worker {self.pid}: {text}" if self.pid != 1 else text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (remote_exception, (self.pid, self.captured))
+
+
+def _fill(self: RemoteException, pid: int, captured: CapturedException) -> None:
+    self.pid = pid
+    self.captured = captured
+    self.__cause__ = captured.ex
+    ex = captured.ex
+    if not isinstance(ex, RemoteException) and not getattr(ex, "__notes__", None) and captured.frames:
+        # Python prints the cause first; the note under it is where it happened over there.
+        ex.add_note(f"Traceback on worker {pid}:\n" + "".join(_frame_text(frame) for frame in captured.frames).rstrip())
+
+
+def unwrap(ex: BaseException) -> BaseException:
+    """Return what was raised in the first place, however many processes it has come through."""
+    while isinstance(ex, RemoteException):
+        ex = ex.captured.ex
+    return ex
+
+
+def remote_exception(pid: int, captured: CapturedException) -> RemoteException:
+    """Return the exception to raise for what was captured on ``pid``."""
+    original = unwrap(captured.ex)
+    cls = _remote_class(type(original))
+    if cls is RemoteException:
+        return RemoteException(pid, captured)
+    try:
+        self = _shape_like(cls, original)
+    except Exception:
+        # A class that refuses to be made a second time: still a RemoteException, with everything in .captured.
+        return RemoteException(pid, captured)
+    _fill(self, pid, captured)
+    return self
+
+
+@functools.cache
+def _remote_class(kind: type[BaseException]) -> type[RemoteException]:
+    if kind is OpaqueException:
+        return RemoteException
+    body = {"__module__": "pydist", "__init__": _no_init, "__str__": RemoteException.__str__}
+    try:
+        return type(f"Remote{kind.__name__}", (RemoteException, kind), body)
+    except TypeError:
+        # Bases that cannot stand side by side (a final class, a metaclass of its own).
+        return RemoteException
+
+
+def _no_init(self: RemoteException, *args: Any, **kwargs: Any) -> None:
+    """Say nothing: `_shape_like` has filled the object in already."""
+
+
+def _shape_like(cls: type[RemoteException], original: BaseException) -> RemoteException:
+    """Return a ``cls`` that carries what ``original`` carries, without running any ``__init__`` of the user's."""
+    builtin = next(base for base in type(original).__mro__ if base.__module__ == "builtins")
+    if issubclass(builtin, BaseExceptionGroup):
+        assert isinstance(original, BaseExceptionGroup)
+        self = cls.__new__(cls, original.message, original.exceptions)  # type: ignore[call-arg]
+    else:
+        self = cls.__new__(cls, *original.args)
+        builtin.__init__(self, *original.args)
+    self.args = original.args
+    self.__dict__.update({k: v for k, v in original.__dict__.items() if k not in ("__notes__", "pid", "captured")})
+    for name in ("code", "value", "name", "obj", "errno", "strerror", "filename", "filename2"):
+        # Fields that C code keeps beside __dict__ and that need not come from args (``raise SystemExit`` then ``.code = 3``).
+        if hasattr(original, name) and hasattr(self, name):
+            try:
+                setattr(self, name, getattr(original, name))
+            except (AttributeError, TypeError):
+                continue
+    return self

@@ -1,0 +1,133 @@
+"""The pickler for what exists only in this process: functions and classes of the notebook.
+
+cloudpickle knows how to take them apart; this class changes three of its rules: code objects and classes go by digest,
+a function lives in the peer's namespace of the same name, and its globals travel apart.
+"""
+
+from __future__ import annotations
+
+import io
+import types
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+from cloudpickle import cloudpickle as _cp
+
+from pydist._runtime.definitions import load_class, load_code
+from pydist._runtime.namespaces import namespace, travels_by_value
+from pydist._runtime.pickling import reduce_exception
+
+if TYPE_CHECKING:
+    from pydist._runtime.pickling import Outgoing
+
+__all__ = ["FullPickler"]
+
+
+class _Namespace:
+    """Stands for the globals of a function; arrives as the peer's own dict of that module."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __reduce__(self) -> Any:
+        return namespace, (self.name,)
+
+
+class FullPickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """cloudpickle with definitions by digest.
+
+    Args:
+        file: where to write.
+        job: the message that this is for.
+        buffer_callback: for out-of-band buffers.
+        inline: a class that is being defined by this very pickle, and so must not be named by its digest.
+    """
+
+    def __init__(self, file: io.BytesIO, job: Outgoing, buffer_callback: Any, inline: type | None = None) -> None:
+        super().__init__(file, protocol=5, buffer_callback=buffer_callback)
+        self._job = job
+        self._inline = inline
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Decide how an object goes that pickle has no rule of its own for."""
+        kind = type(obj)
+        if kind is FunctionType:
+            if not travels_by_value(obj.__module__ or "__main__") and _cp._should_pickle_by_reference(obj):
+                return NotImplemented
+            return self._function(obj)
+        if kind is CodeType:
+            digest = self._job.definitions.code(obj)
+            self._job.need(digest)
+            return load_code, (digest,)
+        if isinstance(obj, type):
+            if self._class_by_value(obj):
+                return self._class(obj)
+            return super().reducer_override(obj)
+        if isinstance(obj, BaseException):
+            return reduce_exception(obj)
+        return NotImplemented
+
+    @staticmethod
+    def _class_by_value(cls: type) -> bool:
+        if cls.__module__ == "builtins":
+            return False
+        return travels_by_value(cls.__module__) or not _cp._should_pickle_by_reference(cls)
+
+    def _function(self, function: FunctionType) -> Any:
+        self._job.functions.append(function)
+        home = function.__globals__.get("__name__") or "__main__"
+        closure = function.__closure__
+        cells = None if closure is None else tuple(_cp._make_empty_cell() for _ in closure)
+        state, slots = _cp._function_getstate(function)
+        slots = {**slots, "__globals__": {}}
+        made = (function.__code__, _Namespace(home), None, None, cells)
+        return (_cp._make_function, made, (state, slots), None, None, _function_setstate)
+
+    def _class(self, cls: type) -> Any:
+        if self._inline is not None and (cls is self._inline or _belongs(cls, self._inline)):
+            return _cp._dynamic_class_reduce(cls)
+        job = self._job
+        digest = job.definitions.class_(cls)
+        if digest is None or (digest not in job.definitions.blobs and digest not in job.knowledge.digests):
+            digest = self._pickle_class(cls, digest)
+        job.need(digest)
+        job.functions.extend(functions_of(cls))
+        return load_class, (digest,)
+
+    def _pickle_class(self, cls: type, digest: bytes | None) -> bytes:
+        file = io.BytesIO()
+        job = self._job
+        outer, job.needed = job.needed, []
+        try:
+            FullPickler(file, job, None, inline=cls).dump(cls)
+            needs = tuple(dict.fromkeys(job.needed))
+        finally:
+            job.needed = outer
+        return job.definitions.add_class(cls, digest, file.getvalue(), needs)
+
+
+def _belongs(cls: type, outer: type) -> bool:
+    """Say whether ``cls`` is nested in ``outer``; such a one may lead back to it and goes along inside."""
+    return cls.__module__ == outer.__module__ and cls.__qualname__.startswith(outer.__qualname__ + ".")
+
+
+def functions_of(cls: type) -> list[FunctionType]:
+    """Return the functions in a class: what they mention must be where they run."""
+    found: list[FunctionType] = []
+    for value in vars(cls).values():
+        if isinstance(value, property):
+            found += [f for f in (value.fget, value.fset, value.fdel) if type(f) is FunctionType]
+        else:
+            value = getattr(value, "__func__", value)
+            value = getattr(value, "func", value)  # functools.cached_property
+            if type(value) is FunctionType:
+                found.append(value)
+    return found
+
+
+def _function_setstate(function: types.FunctionType, state: Any) -> None:
+    """Fill a function in; its globals are in place already. Called by unpickling."""
+    _cp._function_setstate(function, state)

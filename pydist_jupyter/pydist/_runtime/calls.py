@@ -1,0 +1,315 @@
+"""Running what others ask for: decode, run, answer.
+
+    frame ─▶ Call ─▶ inbox ─▶ a lane ─▶ run() ─▶ output, then RESULT, DONE or ERROR on the stream it came by
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import threading
+import traceback
+from collections.abc import Coroutine
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from pydist._errors import CapturedException, OpaqueException, RemoteException, capture, remote_exception
+from pydist._protocol.frames import ASK, DONE, ERROR, INLINE, KEEP, MAP, QUIET, RESULT, Frame, pack
+from pydist._runtime import coroutines
+from pydist._runtime.current import CURRENT_CALL
+from pydist._runtime.pickling import Outgoing, decode, is_plain
+from pydist._runtime.shield import Shield, shield_of_this_thread, strike
+from pydist._runtime.store import Carried
+
+if TYPE_CHECKING:
+    from pydist._runtime.connection import Connection
+    from pydist._runtime.node import Node
+    from pydist._runtime.output import TextBuffer
+
+__all__ = ["DRAIN", "LATER", "LOST", "Call", "Executor", "decode_failure"]
+
+#: Flags of replies, beside those of frames.py.
+DRAIN = 8  # something was written below Python: read the pipe first
+LOST = 16  # the globals that came with this call are not in place: send them again
+
+#: What a verb returns that will answer later.
+LATER = object()
+
+#: A call that does not end within this many seconds of its interrupt is answered without it: it sits in C code.
+_PATIENCE = 0.1
+_HIDE = frozenset({__file__})
+
+
+class Call:
+    """One request that came in (or was made to this very process: then there is no connection)."""
+
+    __slots__ = ("answered", "asked", "cancelled", "connection", "frame", "local", "origin", "rid", "shield", "task", "texts")
+
+    def __init__(self, connection: Connection | None, frame: Frame | None, rid: int, origin: int) -> None:
+        self.connection = connection
+        self.frame = frame
+        self.rid = rid
+        self.origin = origin
+        self.asked = 0 if frame is None else frame.flags
+        self.answered = False
+        self.cancelled = False
+        #: The shield of the lane that runs it now.
+        self.shield: Shield | None = None
+        #: Its coroutine's task.
+        self.task: Any = None
+        #: What it has written and not sent, on stdout and stderr.
+        self.texts: list[TextBuffer | None] | None = None
+        #: For a call to this process itself: the function, and where the outcome goes.
+        self.local: Any = None
+
+
+class Executor:
+    """Runs the calls of one node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._lock = threading.Lock()
+        #: Everything that has come in and is not answered yet.
+        self.calls: dict[tuple[int, int], Call] = {}
+
+    def key(self, call: Call) -> tuple[int, int]:
+        """Return the key of a call in `calls`."""
+        return (0 if call.connection is None else id(call.connection), call.rid)
+
+    def accept(self, call: Call) -> None:
+        """Take a call in."""
+        self.calls[self.key(call)] = call
+
+    # ---- running
+
+    def run(self, call: Call) -> None:
+        """Run a call in this thread and answer it. Never raises."""
+        token = CURRENT_CALL.set(call)
+        shield = shield_of_this_thread()
+        try:
+            if call.cancelled:
+                raise KeyboardInterrupt
+            f, args, kwargs = self._decode(call)
+            call.shield = shield
+            try:
+                shield.open(call)
+                value = f(*args, **kwargs)
+            finally:
+                shield.close()
+                call.shield = None
+            if type(value) is CoroutineType:
+                self._start_coroutine(call, value)
+                return
+        except BaseException as error:
+            shield.close()
+            self.fail(call, error)
+        else:
+            if value is not LATER:
+                self.answer(call, value)
+        finally:
+            CURRENT_CALL.reset(token)
+
+    def _decode(self, call: Call) -> tuple[Any, Any, Any]:
+        if call.local is not None:
+            return call.local[0], call.local[1], call.local[2]
+        frame, connection = call.frame, call.connection
+        assert frame is not None and connection is not None
+        call.frame = None  # let the memory go while the call runs
+        knowledge = connection.knowledge
+        if knowledge.names or knowledge.names_lock.locked():
+            self._node.put_names_in_place(knowledge, frame.rid)
+        if frame.kind == ASK:
+            return self._node.verbs[frame.aux], (call, decode(frame.body, frame.buffers)), {}
+        if frame.aux:
+            f = knowledge.received[frame.aux]
+            if type(f) is Frame:
+                f = knowledge.received[frame.aux] = decode(f.body, f.buffers)
+            if frame.flags & MAP:
+                return run_batch, (f, decode(frame.body, frame.buffers)), {}
+            args, kwargs = decode(frame.body, frame.buffers)
+            return f, args, kwargs
+        f, args, kwargs = decode(frame.body, frame.buffers)
+        call.frame = Frame(CALL, frame.flags, 0, 0, 0, b"", ())
+        return f, args, kwargs
+
+    def _start_coroutine(self, call: Call, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Run a coroutine on the process's loop; the lane is free meanwhile."""
+
+        def ended(value: Any, error: BaseException | None) -> None:
+            if error is not None:
+                self.fail(call, KeyboardInterrupt() if call.cancelled else error)
+            else:
+                self.answer(call, value)
+
+        call.task = coroutines.start(coroutine, ended)
+
+    # ---- answering
+
+    def answer(self, call: Call, value: Any) -> None:
+        """The call has ended with a value."""
+        if not self._first(call):
+            return
+        connection = call.connection
+        if connection is None:
+            self.finish_output(call)
+            call.local[3](value, None)
+            return
+        flags = self.finish_output(call)
+        asked = call.asked
+        if asked & QUIET:
+            return
+        try:
+            if asked & KEEP:
+                self._node.store.settle((connection.pid, call.rid), value)
+                if is_plain(value):
+                    connection.send(pack(DONE, call.rid, pickle.dumps(value, 5), 0, call.origin, flags | INLINE))
+                else:
+                    connection.send(pack(DONE, call.rid, b"", 0, call.origin, flags))
+            elif is_plain(value):
+                connection.send(pack(RESULT, call.rid, pickle.dumps(value, 5), 0, call.origin, flags))
+            else:
+                try:
+                    self._node.send_value(connection, RESULT, call.rid, value, origin=call.origin, flags=flags)
+                except EOFError:
+                    raise
+                except BaseException as error:
+                    self._send_failure(call, connection, error, flags)
+        except EOFError:
+            return  # whoever asked is gone
+        except KeyboardInterrupt:
+            return  # aimed at the call, which has ended: its answer is out
+
+    def fail(self, call: Call, error: BaseException) -> None:
+        """The call has ended with an exception."""
+        if not self._first(call):
+            return
+        connection = call.connection
+        asked = call.asked
+        captured = error.captured if isinstance(error, Carried) else capture(error, _HIDE)
+        if connection is None:
+            self.finish_output(call)
+            call.local[3](None, captured)
+            return
+        if asked & QUIET:
+            self._print_failure(captured)
+            self.finish_output(call)
+            return
+        flags = self.finish_output(call)
+        if call.cancelled:
+            flags |= LOST
+        if asked & KEEP:
+            self._node.store.settle((connection.pid, call.rid), None, captured)
+        try:
+            self._send_failure(call, connection, captured, flags)
+        except (EOFError, KeyboardInterrupt):
+            return
+
+    def _print_failure(self, captured: CapturedException) -> None:
+        # An error of remote_do has no other place to go.
+        sys.stderr.write(captured.traceback)
+
+    def _send_failure(self, call: Call, connection: Connection, error: BaseException | CapturedException, flags: int) -> None:
+        captured = error if isinstance(error, CapturedException) else capture(error, _HIDE)
+        connection.send(encode_failure(self._node, connection, call.rid, call.origin, captured, flags))
+
+    def _first(self, call: Call) -> bool:
+        with self._lock:
+            if call.answered:
+                return False
+            call.answered = True
+        self.calls.pop(self.key(call), None)
+        return True
+
+    def finish_output(self, call: Call) -> int:
+        """Send what the call has written; return the flags that its reply needs."""
+        output = self._node.output
+        if output is None:
+            return 0
+        if call.texts is not None:
+            output.finish(call)
+        return DRAIN if output.wrote_below() else 0
+
+    # ---- interrupting
+
+    def cancel(self, connection: Connection, rid: int) -> None:
+        """Interrupt one request of a connection; 0: all of everybody. From the reader's thread."""
+        if rid == 0:
+            self.cancel_all()
+            return
+        call = self.calls.get((id(connection), rid))
+        if call is not None:
+            self.interrupt(call)
+
+    def cancel_all(self) -> None:
+        """Interrupt everything that runs or waits here."""
+        for call in list(self.calls.values()):
+            self.interrupt(call)
+
+    def interrupt(self, call: Call) -> None:
+        """Interrupt one call, wherever it is."""
+        call.cancelled = True
+        if call.task is not None:
+            coroutines.cancel(call.task)
+            return
+        shield = call.shield
+        if shield is None:
+            # In the queue: it is dropped when its turn comes. Waiting for a verb's answer: answered now.
+            if call.frame is None and call.local is None:
+                self.fail(call, KeyboardInterrupt())
+            return
+        strike(shield, call)
+        timer = threading.Timer(_PATIENCE, self.fail, (call, KeyboardInterrupt("interrupted inside C code, which goes on there")))
+        timer.daemon = True
+        timer.start()
+
+
+def run_batch(f: Any, batch: list[tuple[Any, ...]]) -> tuple[list[Any], CapturedException | None]:
+    """Call ``f`` with each of the argument tuples; stop at the first that fails."""
+    values: list[Any] = []
+    for args in batch:
+        try:
+            values.append(f(*args))
+        except Exception as error:
+            return values, capture(error, _HIDE)
+    return values, None
+
+
+def encode_failure(node: Node, connection: Connection, rid: int, origin: int, captured: CapturedException, flags: int) -> bytes:
+    """Return the frames of an ERROR reply. What cannot travel goes by name, text and traceback."""
+    knowledge = connection.knowledge
+    ex = captured.ex
+    with knowledge.lock:
+        job = Outgoing(node.definitions, knowledge)
+        try:
+            data, _ = job.encode(ex, out_of_band=False)
+            prelude = job.prelude(rid)
+            job.commit()
+        except BaseException:
+            data, prelude = b"", b""
+    text = (_qualified(type(ex)), _text_of(ex), captured.frames, captured.prologue, bytes(data))
+    return prelude + pack(ERROR, rid, pickle.dumps(text, 5), 0, origin, flags)
+
+
+def _qualified(cls: type) -> str:
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _text_of(ex: BaseException) -> str:
+    try:
+        return str(ex)
+    except Exception:
+        return traceback.format_exception_only(type(ex), None)[0].strip()
+
+
+def decode_failure(pid: int, frame: Frame) -> RemoteException:
+    """Return the exception to raise for an ERROR reply of process ``pid``."""
+    name, text, frames, prologue, data = pickle.loads(frame.body)
+    try:
+        if not data:
+            raise pickle.UnpicklingError
+        ex = pickle.loads(data)
+        if not isinstance(ex, BaseException):
+            raise pickle.UnpicklingError
+    except Exception:
+        ex = OpaqueException(name, text)
+    return remote_exception(pid, CapturedException(ex, frames, prologue))

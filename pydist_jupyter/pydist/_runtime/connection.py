@@ -1,0 +1,255 @@
+"""One byte stream to one peer: whole frames in, whole frames out."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import sys
+from _thread import allocate_lock
+from collections import deque
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any
+
+from pydist._protocol.frames import Frame, FrameParser
+from pydist._runtime.buffers import allocate
+from pydist._runtime.poller import READ, WRITE, Poller
+from pydist._runtime.shield import shield_of_this_thread
+from pydist._runtime.slots import Slot
+
+__all__ = ["Connection"]
+
+_DONTWAIT = socket.MSG_DONTWAIT
+#: One receive. The parser's threshold for "large" is the same number.
+_CHUNK = 256 * 1024
+#: Room in the kernel for small messages: a full buffer costs a context switch.
+_SOCKET_BUFFER = 1 << 20
+#: How many pieces one sendmsg may take (IOV_MAX is 1024 everywhere that matters).
+_MAX_PIECES = 512
+
+
+class Connection:
+    """A stream socket, the frames on it, and who waits for answers from it.
+
+    Reading belongs to whoever holds `reading`. Writing is safe from any thread: `send` waits until the peer has taken
+    everything (back-pressure), `post` never waits and leaves the rest to the reader.
+    """
+
+    def __init__(self, sock: socket.socket, pid: int, poller: Poller, lost: Callable[[Connection], None]) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.pid = pid
+        self.pending: dict[int, Slot] = {}
+        self.reading = allocate_lock()
+        self.closed = False
+        #: Not in the poller: somebody reads it directly, or did a moment ago. Changed only by who holds `reading`.
+        self.parked = True
+        self.last_read = 0.0
+        self.hot = 0
+        self.spin_misses = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.last_heard = 0.0
+        #: What the pickling room knows about this peer.
+        self.knowledge: Any = None
+        self._lost = lost
+        self._poller = poller
+        self._parser = FrameParser(allocate)
+        self._writing = allocate_lock()
+        self._outbox: deque[memoryview] = deque()
+        sock.setblocking(True)
+        for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            sock.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER)
+
+    # ---- reading; the caller holds `reading`
+
+    def receive(self) -> list[Frame] | None:
+        """Read what is there; None if nothing is.
+
+        Raises:
+            EOFError: the peer is gone.
+        """
+        try:
+            target = self._parser.target()
+            if target is None:
+                data = self.sock.recv(_CHUNK, _DONTWAIT)
+                n = len(data)
+                if n:
+                    self.bytes_in += n
+                    return self._parser.feed(data)
+            else:
+                n = self.sock.recv_into(target, 0, _DONTWAIT)
+                if n:
+                    self.bytes_in += n
+                    return self._parser.filled(n)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise EOFError(str(error)) from None
+        raise EOFError
+
+    def watch(self) -> None:
+        """Give the stream to the poller."""
+        if self.parked and not self.closed:
+            self.parked = False
+            self._poller.register(self.fd, READ | (WRITE if self._outbox else 0))
+
+    def claim(self) -> None:
+        """Take the stream out of the poller: the calling thread reads it itself."""
+        if not self.parked:
+            self.parked = True
+            self._poller.unregister(self.fd)
+
+    # ---- writing
+
+    def send(self, data: bytes, buffers: Sequence[memoryview] = ()) -> None:
+        """Write a frame and its buffers; return when the kernel or the peer has all of it.
+
+        Raises:
+            EOFError: the peer is gone.
+            KeyboardInterrupt: if it came meanwhile; the frame goes out in full all the same.
+        """
+        shield = shield_of_this_thread()
+        shield.raise_()
+        try:
+            with self._writing:
+                if not self._outbox and not buffers:
+                    # The usual case in one system call.
+                    try:
+                        n = self.sock.send(data, _DONTWAIT)
+                    except BlockingIOError:
+                        n = 0
+                    self.bytes_out += n
+                    if n == len(data):
+                        return
+                    data = data[n:]
+                self._outbox.append(memoryview(data))
+                self._outbox.extend(buffers)
+                self._drain_waiting(shield.wake_fd())
+        except OSError as error:
+            self._break(error)
+        finally:
+            shield.lower()
+
+    def _drain_waiting(self, wake: int) -> None:
+        poll = select.poll()
+        poll.register(self.fd, select.POLLOUT)
+        poll.register(wake, select.POLLIN)
+        while not self._drain():
+            ready = poll.poll()
+            if any(fd == wake for fd, _ in ready):
+                # Interrupted: what is left must still go out, or the stream is broken. The caller may change its
+                # arrays from now on, so it goes out as a copy, by the reader's hand.
+                self._outbox = deque([memoryview(b"".join(self._outbox))])
+                self._want_write()
+                return
+
+    @property
+    def has_output(self) -> bool:
+        """Something waits to be written."""
+        return bool(self._outbox)
+
+    def post(self, data: bytes) -> None:
+        """Write a frame without ever waiting; from a reader's thread. A lost peer is somebody else's news."""
+        self._outbox.append(memoryview(data))
+        self.flush_outbox()
+
+    def flush_outbox(self) -> None:
+        """Write what waits, as far as it goes."""
+        # Whoever has the lock empties the outbox; look again afterwards for what came in that moment.
+        while self._outbox and self._writing.acquire(False):
+            try:
+                if not self._drain():
+                    self._want_write()
+                    return
+            except OSError:
+                self._outbox.clear()
+                return
+            finally:
+                self._writing.release()
+        if not self._outbox and not self.parked and not self.closed:
+            self._modify(READ)
+
+    def _want_write(self) -> None:
+        if not self.closed:
+            if self.parked:
+                # The reader will see it when it watches the stream again; nobody does before, so watch it now.
+                if self.reading.acquire(False):
+                    try:
+                        self.watch()
+                    finally:
+                        self.reading.release()
+            else:
+                self._modify(READ | WRITE)
+
+    def _modify(self, events: int) -> None:
+        try:
+            self._poller.modify(self.fd, events)
+        except (OSError, KeyError):
+            return  # parked or closed in this moment: `watch` will say it again
+
+    def _drain(self) -> bool:
+        """Write the outbox as far as the kernel takes it; return whether it is empty. The caller holds `_writing`."""
+        outbox = self._outbox
+        while outbox:
+            try:
+                if len(outbox) == 1:
+                    n = self.sock.send(outbox[0], _DONTWAIT)
+                else:
+                    n = self.sock.sendmsg([outbox[i] for i in range(min(len(outbox), _MAX_PIECES))], (), _DONTWAIT)
+            except BlockingIOError:
+                return False
+            self.bytes_out += n
+            while n:
+                first = outbox[0]
+                if n >= len(first):
+                    n -= len(first)
+                    outbox.popleft()
+                else:
+                    outbox[0] = first[n:]
+                    n = 0
+            while outbox and not len(outbox[0]):
+                outbox.popleft()
+        return True
+
+    def _break(self, error: OSError) -> None:
+        self._lost(self)
+        raise EOFError(str(error)) from None
+
+    # ---- end
+
+    def close(self) -> None:
+        """Close the stream; the peer sees the end of it."""
+        if self.closed:
+            return
+        self.closed = True
+        if not self.parked:
+            try:
+                self._poller.unregister(self.fd)
+            except (OSError, KeyError, ValueError):
+                self.parked = True
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.sock.close()
+
+    def touched(self) -> None:
+        """Note that the peer is alive."""
+        self.last_heard = self.last_read = monotonic()
+
+
+def set_nodelay(sock: socket.socket) -> None:
+    """Send small messages at once where the stream is TCP."""
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def abstract_address(name: str) -> str:
+    """Return a Unix socket address that leaves nothing on disk (Linux), or a path in the temp folder."""
+    if sys.platform == "linux":
+        return "\0pydist-" + name
+    import tempfile
+
+    return os.path.join(tempfile.gettempdir(), f"pydist-{name}.sock")

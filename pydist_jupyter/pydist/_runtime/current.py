@@ -1,0 +1,48 @@
+"""Which node am I?
+
+Every process has one default node; a test may run several in one process, each in a context of its own. This is the
+only module of the runtime with state of its own.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydist._runtime.calls import Call
+    from pydist._runtime.node import Node
+
+__all__ = ["CURRENT_CALL", "current_node", "peek_node", "set_default_node"]
+
+_node: ContextVar[Node] = ContextVar("pydist_node")
+_default: list[Node] = []
+
+#: The remote call that the running code belongs to (None in the master's own code).
+CURRENT_CALL: ContextVar[Call | None] = ContextVar("pydist_call", default=None)
+
+
+def peek_node() -> Node | None:
+    """Return this process's node, or None if pydist has not been used yet."""
+    node = _node.get(None)
+    if node is not None:
+        return node
+    return _default[0] if _default else None
+
+
+def current_node() -> Node:
+    """Return this process's node; the first use makes it the master of an empty cluster."""
+    if _default and (node := _node.get(None)) is None:
+        return _default[0]
+    node = peek_node()
+    if node is None:
+        from pydist._runtime.node import Node
+
+        node = Node(pid=1)
+        set_default_node(node)
+    return node
+
+
+def set_default_node(node: Node | None) -> None:
+    """Make ``node`` what this process is."""
+    _default[:] = [] if node is None else [node]

@@ -1,0 +1,125 @@
+"""Code and classes by digest: each is made once here, and sent once to each peer.
+
+A function of the notebook travels as "code number so-and-so, with these captured values"; a class as "class number
+so-and-so". What the numbers mean is sent in DEFINE frames ahead of the message that needs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import marshal
+import pickle
+import struct
+import threading
+import weakref
+from collections.abc import Callable
+from types import CodeType
+from typing import Any
+
+from pydist._runtime.current import current_node
+
+__all__ = ["DIGEST_SIZE", "Definitions", "load_class", "load_code"]
+
+DIGEST_SIZE = 16
+_COUNT = struct.Struct("<H")
+
+
+def digest_of(data: bytes) -> bytes:
+    """Return the short fingerprint of some bytes."""
+    return hashlib.blake2b(data, digest_size=DIGEST_SIZE).digest()
+
+
+class Definitions:
+    """The definitions that one process knows."""
+
+    def __init__(self) -> None:
+        #: digest -> (blob, digests that it needs)
+        self.blobs: dict[bytes, tuple[bytes, tuple[bytes, ...]]] = {}
+        self._objects: weakref.WeakValueDictionary[bytes, Any] = weakref.WeakValueDictionary()
+        # Code objects compare by content, which is slow: they are found by identity, and kept so that it stays theirs.
+        self._codes: dict[int, tuple[CodeType, bytes]] = {}
+        self._classes: weakref.WeakKeyDictionary[type, tuple[_State, bytes]] = weakref.WeakKeyDictionary()
+        self._lock = threading.RLock()
+
+    def code(self, code: CodeType) -> bytes:
+        """Return the digest of a code object, whose blob is then in `blobs`."""
+        known = self._codes.get(id(code))
+        if known is not None:
+            return known[1]
+        blob = marshal.dumps(code)
+        digest = digest_of(blob)
+        self.blobs[digest] = (blob, ())
+        self._codes[id(code)] = (code, digest)
+        self._objects.setdefault(digest, code)
+        return digest
+
+    def class_(self, cls: type) -> bytes | None:
+        """Return the digest of a class, or None if it is new or was changed since."""
+        known = self._classes.get(cls)
+        return known[1] if known is not None and known[0] == _state_of(cls) else None
+
+    def add_class(self, cls: type, digest: bytes | None, blob: bytes, needs: tuple[bytes, ...]) -> bytes:
+        """Note the blob of a class; ``digest`` if it has one already. Return its digest."""
+        digest = digest or digest_of(blob)
+        with self._lock:
+            self.blobs[digest] = (blob, needs)
+            self._objects[digest] = cls
+            self._classes[cls] = (_state_of(cls), digest)
+        return digest
+
+    def adopt(self, cls: type, digest: bytes) -> None:
+        """Let ``digest`` stand for ``cls``, which the same statement has defined on every process."""
+        with self._lock:
+            self._objects[digest] = cls
+            self._classes[cls] = (_state_of(cls), digest)
+
+    def load(self, digest: bytes, make: Callable[[bytes], Any]) -> Any:
+        """Return the object of a digest, made from its blob the first time."""
+        found = self._objects.get(digest)
+        if found is not None:
+            return found
+        with self._lock:
+            found = self._objects.get(digest)
+            if found is None:
+                if digest not in self.blobs:
+                    raise pickle.UnpicklingError("a definition that this process has never received was asked for")
+                found = make(self.blobs[digest][0])
+                self._objects[digest] = found
+                if isinstance(found, CodeType):
+                    self._codes[id(found)] = (found, digest)
+                else:
+                    self._classes[found] = (_state_of(found), digest)
+            return found
+
+    # ---- the wire
+
+    def pack(self, digest: bytes) -> bytes:
+        """Return the body of a DEFINE frame."""
+        blob, needs = self.blobs[digest]
+        return b"".join((digest, _COUNT.pack(len(needs)), *needs, blob))
+
+    def unpack(self, body: bytes) -> bytes:
+        """Take the body of a DEFINE frame in; return its digest."""
+        digest = bytes(body[:DIGEST_SIZE])
+        (count,) = _COUNT.unpack_from(body, DIGEST_SIZE)
+        start = DIGEST_SIZE + _COUNT.size
+        needs = tuple(bytes(body[start + i * DIGEST_SIZE : start + (i + 1) * DIGEST_SIZE]) for i in range(count))
+        self.blobs.setdefault(digest, (bytes(body[start + count * DIGEST_SIZE :]), needs))
+        return digest
+
+
+_State = tuple[tuple[str, int], ...]
+
+
+def _state_of(cls: type) -> _State:
+    return tuple((name, id(value)) for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__"))
+
+
+def load_code(digest: bytes) -> CodeType:
+    """Return a code object by its digest; called by unpickling."""
+    return current_node().definitions.load(digest, marshal.loads)  # type: ignore[no-any-return]
+
+
+def load_class(digest: bytes) -> type:
+    """Return a class by its digest; called by unpickling."""
+    return current_node().definitions.load(digest, pickle.loads)  # type: ignore[no-any-return]

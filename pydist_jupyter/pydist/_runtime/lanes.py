@@ -1,0 +1,189 @@
+"""The threads in which calls run.
+
+On a worker the main thread reads and runs: the call it has just read starts without any hand-over. If that call lasts,
+the watch thread takes the reading over within about a millisecond, and what arrives meanwhile runs in pooled threads,
+made on demand and kept for a while. On the master calls always run in pooled threads: its main thread is the user's.
+"""
+
+from __future__ import annotations
+
+import threading
+from _thread import allocate_lock, start_new_thread
+from collections import deque
+from time import monotonic, sleep
+from typing import TYPE_CHECKING
+
+from pydist._runtime.calls import Call, Executor
+from pydist._runtime.shield import MAIN, shield_of_this_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydist._runtime.reader import Reader
+
+__all__ = ["Lanes", "MainLane"]
+
+#: A pooled thread without work ends after so many seconds.
+_IDLE = 10.0
+#: How often the watch thread looks whether the main thread is still in the same call.
+_TICK = 0.001
+#: It stops looking after so many ticks without any call.
+_QUIET_TICKS = 50
+#: Lines that follow each other within this time (seconds) are sent together.
+_FLUSH = 0.01
+
+
+class _Lane:
+    """One pooled thread."""
+
+    __slots__ = ("call", "go")
+
+    def __init__(self) -> None:
+        self.go = allocate_lock()
+        self.go.acquire()
+        self.call: Call | None = None
+
+
+class Lanes:
+    """The lanes of one node, and the queue in front of them."""
+
+    def __init__(self, executor: Executor) -> None:
+        self.inbox: deque[Call] = deque()
+        self._executor = executor
+        self._idle: list[_Lane] = []
+        self._handing = threading.Lock()
+        self._started = allocate_lock()
+        self._started.acquire()
+
+    def hand_out(self) -> None:
+        """Start everything in the inbox in pooled threads, in the order in which it came."""
+        inbox = self.inbox
+        with self._handing:
+            while inbox:
+                try:
+                    call = inbox.popleft()
+                except IndexError:
+                    return
+                self.start(call)
+
+    def start(self, call: Call) -> None:
+        """Start a call in a pooled thread; return when the thread has it in hand, so that starts keep their order."""
+        try:
+            lane = self._idle.pop()
+        except IndexError:
+            lane = _Lane()
+            lane.call = call
+            start_new_thread(self._live, (lane,))
+        else:
+            lane.call = call
+            lane.go.release()
+        self._started.acquire()
+
+    def _live(self, lane: _Lane) -> None:
+        shield_of_this_thread().up = True
+        while True:
+            call, lane.call = lane.call, None
+            self._started.release()
+            assert call is not None
+            self._executor.run(call)
+            del call
+            self._idle.append(lane)
+            if not lane.go.acquire(True, _IDLE):
+                try:
+                    self._idle.remove(lane)
+                except ValueError:
+                    lane.go.acquire()  # it was given a call in this very moment
+                else:
+                    return
+
+
+class MainLane:
+    """The main thread of a worker, and the watch thread that stands in for it."""
+
+    def __init__(self, lanes: Lanes, reader: Reader, executor: Executor, tick: Callable[[], None]) -> None:
+        self._lanes = lanes
+        self._reader = reader
+        self._executor = executor
+        self._on_tick = tick
+        self._count = 0
+        self._parked = allocate_lock()
+        self._parked.acquire()
+        self._is_parked = True
+        #: When `tick` is to be called, or None.
+        self._due: float | None = None
+
+    def flush_soon(self) -> None:
+        """Have `tick` called in a few milliseconds."""
+        if self._due is None:
+            self._due = monotonic() + _FLUSH
+            self._wake()
+            self._reader.kick()
+
+    def run(self) -> None:
+        """Read and run until the process ends."""
+        MAIN.up = True
+        start_new_thread(self._watch, ())
+        inbox, reader, run = self._lanes.inbox, self._reader, self._executor.run
+        reader.lead()
+        while True:
+            reader.serve(lambda: bool(inbox), spin=True)
+            reader.leave()
+            while inbox:
+                try:
+                    call = inbox.popleft()
+                except IndexError:
+                    break
+                self._count += 1
+                if self._is_parked:
+                    self._wake()
+                run(call)
+                del call
+            reader.lead()
+
+    def _wake(self) -> None:
+        if self._is_parked:
+            self._is_parked = False
+            self._parked.release()
+
+    def _watch(self) -> None:
+        """Stand in as the reader while the main thread is in one call for longer than a tick."""
+        reader = self._reader
+        while True:
+            self._parked.acquire()
+            quiet, last = 0, -1
+            while quiet < _QUIET_TICKS or self._due is not None:
+                sleep(_TICK)
+                self._flush_if_due()
+                count = self._count
+                if count == last and reader.try_lead():
+                    self._stand_in()
+                    quiet = 0
+                    continue
+                quiet = quiet + 1 if count == last else 0
+                last = count
+            self._is_parked = True
+            if self._due is not None:  # asked for in this moment
+                self._wake()
+
+    def _flush_if_due(self) -> float | None:
+        """Return how long there is still to wait, None if nothing waits."""
+        due = self._due
+        if due is None:
+            return None
+        left = due - monotonic()
+        if left > 0:
+            return left
+        self._due = None
+        self._on_tick()
+        return None
+
+    def _stand_in(self) -> None:
+        """Serve until the main thread wants to read again; calls go to the pooled threads."""
+        reader, lanes = self._reader, self._lanes
+        try:
+            while not reader.wanted:
+                lanes.hand_out()
+                left, due = self._flush_if_due(), self._due
+                reader.serve(lambda due=due: reader.wanted or bool(lanes.inbox) or self._due is not due, left)  # type: ignore[misc]
+        finally:
+            reader.leave()

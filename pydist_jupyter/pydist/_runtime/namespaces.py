@@ -1,0 +1,115 @@
+"""Globals that travel.
+
+A function of ``__main__`` (or of a module beside the notebook) reads its globals where it runs: in the worker's
+namespace of the same name. What it mentions is put there before it runs: each name once, and again when the value is
+another object or has other content. A name that ``everywhere`` has defined on the worker is the worker's own until the
+master binds it anew.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import site
+import sys
+import sysconfig
+import types
+from collections.abc import Iterable, Iterator
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+__all__ = ["MISSING", "Mention", "mentions", "names_in", "namespace", "travels_by_value"]
+
+MISSING = object()
+Mention = tuple[str, str]
+
+#: Equal identity means equal content for these.
+STABLE = (type(None), bool, int, float, complex, str, bytes, ModuleType, types.BuiltinFunctionType, types.EllipsisType)
+
+
+def namespace(name: str) -> dict[str, Any]:
+    """Return the dict in which the functions of module ``name`` live here; made if there is none. Called by unpickling."""
+    if name == "__mp_main__":
+        name = "__main__"
+    module = sys.modules.get(name)
+    if module is None:
+        # Not imported here, and perhaps not importable: a room of its own, not in sys.modules, so that a later real
+        # import of that name is not disturbed.
+        return _rooms(name)
+    return vars(module)
+
+
+@functools.cache
+def _rooms(name: str) -> dict[str, Any]:
+    module = ModuleType(name)
+    vars(module)["__builtins__"] = __builtins__
+    return vars(module)
+
+
+def travels_by_value(module: str) -> bool:
+    """Say whether what is defined in ``module`` is sent as code instead of by name.
+
+    True for ``__main__`` and for modules that lie beside the notebook or script: those that were found in the current
+    folder or the script's own, and not in an installation.
+    """
+    if module in ("__main__", "__mp_main__"):
+        return True
+    if module == "pydist" or module.startswith(("pydist.", "pydist_")):
+        return False
+    root = sys.modules.get(module.partition(".")[0])
+    return root is not None and _beside(module.partition(".")[0], getattr(root, "__file__", None), _search_path(root))
+
+
+def _search_path(module: ModuleType) -> str | None:
+    path = getattr(module, "__path__", None)
+    return next(iter(path), None) if path is not None else None
+
+
+@functools.cache
+def _beside(name: str, file: str | None, package: str | None) -> bool:
+    place = package or file
+    if not place or name in sys.stdlib_module_names:
+        return False
+    folder = os.path.dirname(os.path.realpath(place))
+    installed = {sysconfig.get_path(key) for key in ("stdlib", "platstdlib", "purelib", "platlib")} | {*site.getsitepackages(), site.getusersitepackages()}
+    if any(folder == os.path.realpath(root) or folder.startswith(os.path.realpath(root) + os.sep) for root in installed if root):
+        return False
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    here = {os.getcwd()} | ({os.path.dirname(os.path.realpath(main))} if main else set())
+    return folder in {os.path.realpath(root) for root in here}
+
+
+@functools.lru_cache(maxsize=4096)
+def _names_of(code_id: int, code: CodeType) -> tuple[str, ...]:
+    names = list(code.co_names)
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            names += names_in(const)
+    return tuple(dict.fromkeys(names))
+
+
+def names_in(code: CodeType) -> tuple[str, ...]:
+    """Return the global (and attribute) names that the code and the functions inside it mention."""
+    return _names_of(id(code), code)
+
+
+def mentions(functions: Iterable[FunctionType]) -> Iterator[tuple[Mention, Any]]:
+    """Yield ``((namespace, name), value)`` of every global that the functions mention, through other functions too."""
+    seen: set[int] = set()
+    told: set[Mention] = set()
+    stack = list(functions)
+    while stack:
+        function = stack.pop()
+        if id(function) in seen:
+            continue
+        seen.add(id(function))
+        scope = function.__globals__
+        home = scope.get("__name__", "__main__")
+        for name in names_in(function.__code__):
+            value = scope.get(name, MISSING)
+            if value is MISSING or (home, name) in told:
+                continue
+            told.add((home, name))
+            yield (home, name), value
+            if type(value) is FunctionType and travels_by_value(value.__module__ or "__main__"):
+                stack.append(value)

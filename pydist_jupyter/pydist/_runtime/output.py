@@ -1,0 +1,303 @@
+r"""What workers write, on its way to the cell that asked for it.
+
+On a worker, ``sys.stdout`` and ``sys.stderr`` are `CallStream`s: text is kept per call and sent line by line as OUTPUT
+frames on the stream on which the call came, so it arrives before the call's result. What C code and subprocesses write
+goes to file descriptors 1 and 2, which are one pipe; the master reads its other end, so that it can be read when the
+worker is dead or busy inside C.
+
+On the master, the `Desk` puts the prefix `` From worker 2:\t`` in front of each line and hands it to the front end.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, TextIO
+
+from pydist import frontend
+from pydist._protocol.frames import OUTPUT, Frame, pack
+from pydist._runtime.current import CURRENT_CALL
+
+__all__ = ["CallStream", "Desk", "Pipe", "TextBuffer"]
+
+#: Lines are sent at once when the last ones went this long ago, else together with what follows.
+_PAUSE = 0.01
+#: A text this long is sent without waiting for anything.
+_FULL = 32 * 1024
+#: What is kept of a worker's last words.
+_LAST_LINES = 20
+
+STDOUT, STDERR = 0, 1
+_STREAMS = ("stdout", "stderr")
+
+
+# ---- on the worker
+
+
+class TextBuffer:
+    """The unsent text of one call (or of no call) on one stream."""
+
+    __slots__ = ("lock", "parts", "sent_at", "size")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.parts: list[str] = []
+        self.size = 0
+        self.sent_at = 0.0
+
+    def take(self, everything: bool) -> str:
+        """Return the text to send now: whole lines, or all of it with the last line ended. The caller holds `lock`."""
+        text = "".join(self.parts)
+        if everything:
+            self.parts.clear()
+            self.size = 0
+            return text if not text or text.endswith("\n") else text + "\n"
+        end = text.rfind("\n") + 1
+        rest = text[end:]
+        self.parts[:] = [rest] if rest else []
+        self.size = len(rest)
+        return text[:end]
+
+
+class CallStream(io.TextIOBase):
+    """``sys.stdout`` or ``sys.stderr`` of a worker: knows which call is writing.
+
+    Args:
+        number: 0 for stdout, 1 for stderr.
+        send: called with ``(call or None, number, text)``.
+        later: called when text waits that the end of a call may not flush in time.
+    """
+
+    def __init__(self, number: int, send: Callable[[Any, int, str], None], later: Callable[[], None]) -> None:
+        self._number = number
+        self._send = send
+        self._later = later
+        self._loose = TextBuffer()
+        self._waiting: dict[TextBuffer, Any] = {}
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The encoding of the text on the wire."""
+        return "utf-8"
+
+    @property
+    def errors(self) -> str:  # type: ignore[override]
+        """How characters are written that no encoding has."""
+        return "backslashreplace"
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def isatty(self) -> bool:
+        """Return False: nothing here moves a cursor."""
+        return False
+
+    def fileno(self) -> int:
+        """Return the descriptor below, for subprocesses."""
+        return self._number + 1
+
+    def write(self, text: str) -> int:
+        """Take text; whole lines go out at once, or in a few milliseconds together with the next."""
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        if not text:
+            return 0
+        call = CURRENT_CALL.get()
+        buffer = self._loose
+        if call is not None:
+            if call.texts is None:
+                call.texts = [None, None]
+            buffer = call.texts[self._number] or TextBuffer()
+            call.texts[self._number] = buffer
+        ready = ""
+        with buffer.lock:
+            buffer.parts.append(text)
+            buffer.size += len(text)
+            if "\n" in text or buffer.size > _FULL:
+                now = monotonic()
+                if now - buffer.sent_at > _PAUSE or buffer.size > _FULL:
+                    buffer.sent_at = now
+                    ready = buffer.take(False)
+                elif buffer not in self._waiting:
+                    self._waiting[buffer] = call
+                    self._later()
+            if ready:
+                self._send(call, self._number, ready)
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: lines go out by themselves, and a part of a line cannot be shown beside other writers' lines."""
+
+    def flush_waiting(self) -> None:
+        """Send the lines that waited for company."""
+        for buffer, call in list(self._waiting.items()):
+            self._waiting.pop(buffer, None)
+            with buffer.lock:
+                buffer.sent_at = monotonic()
+                text = buffer.take(False)
+                if text:
+                    self._send(call, self._number, text)
+
+    def finish(self, call: Any) -> None:
+        """Send all that a call has written; it has ended."""
+        buffer = call.texts[self._number]
+        if buffer is not None:
+            self._waiting.pop(buffer, None)
+            with buffer.lock:
+                text = buffer.take(True)
+                if text:
+                    self._send(call, self._number, text)
+
+
+def output_frame(rid: int, pid: int, origin: int, number: int, text: str) -> bytes:
+    """Return an OUTPUT frame."""
+    return pack(OUTPUT, rid, text.encode("utf-8", "backslashreplace"), aux=pid, origin=origin, flags=number)
+
+
+# ---- on the master
+
+
+class Desk:
+    """Where all worker output comes together: prefixed line by line, given to the front end, the last lines kept."""
+
+    def __init__(self) -> None:
+        self.hook: Callable[[int, str], str | None] | None = None
+        self._last: dict[int, deque[str]] = {}
+        self._origins: dict[int, int] = {}
+        self._lock = threading.RLock()
+        self._dirty: set[int] = set()
+
+    def text(self, pid: int, origin: int, number: int, text: str) -> None:
+        """Show text of worker ``pid``."""
+        lines = text.splitlines()
+        if not lines:
+            return
+        with self._lock:
+            self._last.setdefault(pid, deque(maxlen=_LAST_LINES)).extend(lines[-_LAST_LINES:])
+            shown = "".join(self._decorated(pid, line) + "\n" for line in lines)
+            router = frontend.router()
+            if router is not None:
+                router.text(origin, _STREAMS[number], shown)
+                self._dirty.add(origin)
+            else:
+                _write_plainly(sys.stdout if number == STDOUT else sys.stderr, shown)
+
+    def frame(self, frame: Frame) -> None:
+        """Show an OUTPUT frame."""
+        self.text(frame.aux, frame.origin, frame.flags, bytes(frame.body).decode("utf-8", "replace"))
+
+    def flush(self) -> None:
+        """Have shown what was handed over, before a result is delivered."""
+        if self._dirty:
+            with self._lock:
+                origins, self._dirty = self._dirty, set()
+                flush = getattr(frontend.router(), "flush", None)
+                if flush is not None:
+                    for origin in origins:
+                        flush(origin)
+
+    def last_output(self, pid: int) -> str:
+        """Return the last lines of a worker."""
+        with self._lock:
+            return "\n".join(self._last.get(pid, ()))
+
+    def latest_origin(self, pid: int) -> int:
+        """Return the origin of what a worker was asked last: where text goes that carries none."""
+        return self._origins.get(pid, 0)
+
+    def asked(self, pid: int, origin: int) -> None:
+        """A call of this origin goes to ``pid``."""
+        self._origins[pid] = origin
+
+    def notice(self, text: str) -> None:
+        """Say something about the cluster itself, where the running cell shows it."""
+        router = frontend.router()
+        if router is not None:
+            router.text(router.origin(), "stderr", text.rstrip() + "\n")
+        else:
+            _write_plainly(sys.stderr, text.rstrip() + "\n")
+
+    def forget(self, pid: int) -> None:
+        """The worker is gone for good."""
+        with self._lock:
+            self._last.pop(pid, None)
+
+    def _decorated(self, pid: int, line: str) -> str:
+        if self.hook is not None:
+            try:
+                told = self.hook(pid, line)
+            except Exception:
+                told = None  # a hook that fails loses nothing
+            if told is not None:
+                return told
+        # What overwrites itself (a terminal's progress bar) is shown as it stood in the end.
+        return f" From worker {pid}:\t{line.rstrip(chr(13)).rpartition(chr(13))[2]}"
+
+
+def _write_plainly(stream: TextIO | None, text: str) -> None:
+    if stream is None:
+        return
+    try:
+        stream.write(text)
+        stream.flush()
+    except (OSError, ValueError):
+        return  # nobody is there to read it
+
+
+class Pipe:
+    """The master's end of a worker's file descriptors 1 and 2."""
+
+    def __init__(self, fd: int, show: Callable[[str], None]) -> None:
+        os.set_blocking(fd, False)
+        self.fd = fd
+        self._show = show
+        self._tail = b""
+        self._lock = threading.Lock()
+        self.closed = False
+
+    def drain(self) -> None:
+        """Show whatever lines are there."""
+        with self._lock:
+            while not self.closed:
+                try:
+                    data = os.read(self.fd, 65536)
+                except BlockingIOError:
+                    return
+                except OSError:
+                    data = b""
+                if not data:
+                    self._end()
+                    return
+                lines, newline, self._tail = (self._tail + data).rpartition(b"\n")
+                if newline:
+                    self._show((lines + newline).decode("utf-8", "replace"))
+                elif len(self._tail) > _FULL:
+                    tail, self._tail = self._tail, b""
+                    self._show(tail.decode("utf-8", "replace"))
+
+    def settle(self, drain: bool) -> None:
+        """Before a result is delivered: show what the call has written below Python."""
+        if drain:
+            self.drain()
+        elif self._lock.locked():  # the reader has it in hand just now
+            with self._lock:
+                return
+
+    def finish(self) -> None:
+        """The worker has ended: show what is left, and close."""
+        self.drain()
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        if not self.closed:
+            self.closed = True
+            tail, self._tail = self._tail, b""
+            if tail:
+                self._show(tail.decode("utf-8", "replace"))

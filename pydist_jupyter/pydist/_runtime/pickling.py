@@ -1,0 +1,295 @@
+"""Objects to bytes and back.
+
+Three steps, the cheapest that will do: plain builtin values by the C pickler alone; everything importable by the C
+pickler with an eye on what it meets; what the notebook has defined (functions, classes) by cloudpickle's rules, with
+code and classes by digest and globals apart (definitions.py, namespaces.py).
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import pickle
+import sys
+import threading
+from collections import deque
+from collections.abc import Sequence
+from types import BuiltinFunctionType, CodeType, FunctionType
+from typing import TYPE_CHECKING, Any
+
+from pydist._protocol.frames import DEFINE, FUNCTION, MAX_BUFFERS, NAMES, pack
+from pydist._runtime.buffers import OUT_OF_BAND
+from pydist._runtime.definitions import Definitions, digest_of
+from pydist._runtime.namespaces import MISSING, STABLE, mentions, travels_by_value
+
+if TYPE_CHECKING:
+    from pydist._protocol.frames import Frame
+
+__all__ = ["Knowledge", "Outgoing", "current_job", "decode", "is_plain"]
+
+_ATOMS = frozenset({type(None), bool, int, float, complex})
+_TEXTS = frozenset({str, bytes})
+_dumps = pickle.dumps
+_loads = pickle.loads
+
+
+class Knowledge:
+    """What this process knows about a peer: what it has, and what it has sent."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.lock = threading.RLock()
+        #: callable -> its number over there
+        self.functions: dict[Any, int] = {}
+        self.by_code: dict[tuple[int, str], tuple[CodeType, int]] = {}
+        self.numbers = itertools.count(1)
+        self.digests: set[bytes] = set()
+        #: (namespace, name) -> what was sent: the object if it is of a stable type, else the digest of its pickle
+        self.sent: dict[tuple[str, str], tuple[Any, bytes]] = {}
+        #: (namespace, name) -> the master's value when `everywhere` defined the name over there
+        self.own: dict[tuple[str, str], Any] = {}
+        #: number -> callable, or the bytes of one that nobody has called yet
+        self.received: dict[int, Any] = {}
+        #: globals that came in and are not in place yet: (rid of the call they came for, frame)
+        self.names: deque[Frame] = deque()
+        self.names_lock = threading.Lock()
+
+    def forget_names(self) -> None:
+        """The peer has lost what was sent: send it again when it is needed."""
+        with self.lock:
+            self.sent.clear()
+
+
+class _Job(threading.local):
+    """What is being pickled in this thread: references note themselves here."""
+
+    active: Outgoing | None = None
+
+
+_job = _Job()
+
+
+def current_job() -> Outgoing | None:
+    """Return the message that this thread is pickling for a peer, or None (a file, a queue of somebody else's)."""
+    return _job.active
+
+
+class _NeedsCloudpickle(Exception):
+    """The quick pickler met something that must go by value."""
+
+
+class _Quick(pickle.Pickler):
+    """The C pickler, stopping at what the other side could not find by name."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        kind = type(obj)
+        if kind is FunctionType or kind is type:
+            if travels_by_value(obj.__module__ or "__main__") or "<locals>" in obj.__qualname__:
+                raise _NeedsCloudpickle
+        elif isinstance(obj, type):
+            if travels_by_value(obj.__module__) or "<locals>" in obj.__qualname__:
+                raise _NeedsCloudpickle
+        elif isinstance(obj, BaseException):
+            return reduce_exception(obj)
+        return NotImplemented
+
+
+def reduce_exception(ex: BaseException) -> Any:
+    """Pickle an exception without its ``__init__``, whose arguments nobody knows; one with rules of its own keeps them."""
+    cls = type(ex)
+    if cls.__module__ == "builtins" or cls.__reduce__ is not BaseException.__reduce__ or cls.__reduce_ex__ is not object.__reduce_ex__:
+        return NotImplemented
+    return _rebuild_exception, (cls, ex.args, {k: v for k, v in ex.__dict__.items() if k != "__notes__"})
+
+
+def _rebuild_exception(cls: type[BaseException], args: tuple[Any, ...], attributes: dict[str, Any]) -> BaseException:
+    ex = cls.__new__(cls, *args)
+    ex.args = args
+    ex.__dict__.update(attributes)
+    return ex
+
+
+class Outgoing:
+    """One message on its way to one peer: collects what must be sent ahead of it.
+
+    Nothing is noted in `knowledge` before `commit`, which the sender calls once the bytes are out; it holds
+    ``knowledge.lock`` from the first `encode` to there.
+    """
+
+    def __init__(self, definitions: Definitions, knowledge: Knowledge) -> None:
+        self.definitions = definitions
+        self.knowledge = knowledge
+        #: Functions met; what they mention must be over there.
+        self.functions: list[FunctionType] = []
+        #: Digests used, in the order in which they are needed.
+        self.needed: list[bytes] = []
+        #: References met: (owner, RRID).
+        self.refs: list[Any] = []
+        self._digests: list[bytes] = []
+        self._sent: dict[tuple[str, str], tuple[Any, bytes]] = {}
+        self._numbered: tuple[Any, CodeType | None, int] | None = None
+
+    # ---- values
+
+    def encode(self, obj: Any, out_of_band: bool = True) -> tuple[bytes | memoryview, list[memoryview]]:
+        """Return the pickle of ``obj`` and its out-of-band buffers.
+
+        Raises:
+            Exception: whatever the pickling of the user's object raises; nothing has been sent then.
+        """
+        before, _job.active = _job.active, self
+        refs = len(self.refs)
+        buffers: list[memoryview] = []
+        collect = _collector(buffers) if out_of_band else None
+        try:
+            file = io.BytesIO()
+            try:
+                _Quick(file, 5, buffer_callback=collect).dump(obj)
+            except (_NeedsCloudpickle, pickle.PicklingError, AttributeError, TypeError):
+                del self.refs[refs:]
+                buffers.clear()
+                file = io.BytesIO()
+                full_pickler()(file, self, collect).dump(obj)
+            return file.getbuffer(), buffers
+        finally:
+            _job.active = before
+
+    def need(self, digest: bytes) -> None:
+        """A definition is used by this message."""
+        self.needed.append(digest)
+
+    # ---- what goes ahead
+
+    def prelude(self, rid: int) -> bytes:
+        """Return the frames to be written in front: definitions, and the globals that the functions mention."""
+        names = self._names(rid) if self.functions else b""
+        return self._definitions() + names
+
+    def _definitions(self) -> bytes:
+        parts: list[bytes] = []
+        blobs = self.definitions.blobs
+
+        def add(digest: bytes) -> None:
+            if digest not in self.knowledge.digests and digest not in self._digests:
+                self._digests.append(digest)
+                for need in blobs[digest][1]:
+                    add(need)
+                parts.append(pack(DEFINE, 0, self.definitions.pack(digest)))
+
+        for digest in self.needed:
+            add(digest)
+        return b"".join(parts)
+
+    def _names(self, rid: int) -> bytes:
+        """Pickle the globals that are not over there as they are here; they may mention more."""
+        knowledge = self.knowledge
+        changed: dict[tuple[str, str], bytes] = {}
+        done: set[tuple[str, str]] = set()
+        while todo := [(mention, value) for mention, value in mentions(self.functions) if mention not in done]:
+            for mention, value in todo:
+                done.add(mention)
+                if knowledge.own.get(mention, MISSING) is value:
+                    continue
+                last = knowledge.sent.get(mention)
+                if last is not None and last[0] is value and type(value) in STABLE:
+                    continue
+                try:
+                    data, _ = self.encode(value, out_of_band=False)
+                except Exception as error:
+                    raise pickle.PicklingError(
+                        f"the global {mention[1]!r} that the function uses cannot be sent to process {knowledge.pid}: {error}"
+                    ) from error
+                digest = digest_of(data)
+                if last is None or last[1] != digest:
+                    changed[mention] = bytes(data)
+                    self._sent[mention] = (value if type(value) in STABLE else MISSING, digest)
+        return pack(NAMES, rid, _dumps(changed, 5)) if changed else b""
+
+    # ---- functions by number
+
+    def function_number(self, f: Any) -> tuple[int, bytes]:
+        """Return the number of ``f`` at the peer, and the FUNCTION frame to send ahead if it is new there.
+
+        0: it has no number (it carries values of its own) and must travel in the message.
+        """
+        kind = type(f)
+        knowledge = self.knowledge
+        if kind is FunctionType:
+            number = knowledge.functions.get(f)
+            if number is not None:
+                return number, b""
+            if travels_by_value(f.__module__ or "__main__") or "<" in f.__qualname__:
+                if f.__closure__ or f.__defaults__ or f.__kwdefaults__ or f.__dict__:
+                    return 0, b""
+                self.functions.append(f)
+                known = knowledge.by_code.get((id(f.__code__), f.__module__ or "__main__"))
+                return (known[1], b"") if known is not None else self._number(f, f.__code__)
+            return self._number(f, None)
+        if kind is BuiltinFunctionType and (f.__self__ is None or type(f.__self__) is type(sys)):
+            number = knowledge.functions.get(f)
+            return (number, b"") if number is not None else self._number(f, None)
+        return 0, b""
+
+    def _number(self, f: Any, code: CodeType | None) -> tuple[int, bytes]:
+        data, _ = self.encode(f, out_of_band=False)
+        number = next(self.knowledge.numbers)
+        self._numbered = (f, code, number)
+        return number, pack(FUNCTION, 0, bytes(data), aux=number)
+
+    def commit(self) -> None:
+        """The message is out: the peer has what it carried."""
+        knowledge = self.knowledge
+        knowledge.digests.update(self._digests)
+        for mention, sent in self._sent.items():
+            knowledge.own.pop(mention, None)
+            knowledge.sent[mention] = sent
+        if self._numbered is not None:
+            f, code, number = self._numbered
+            if code is None:
+                knowledge.functions[f] = number
+            else:
+                knowledge.by_code[id(code), f.__module__ or "__main__"] = (code, number)
+
+
+def _collector(buffers: list[memoryview]) -> Any:
+    def collect(buffer: pickle.PickleBuffer) -> bool:
+        try:
+            raw = buffer.raw()
+        except BufferError:
+            return True  # not contiguous: in band
+        if raw.nbytes < OUT_OF_BAND or len(buffers) >= MAX_BUFFERS:
+            return True
+        buffers.append(raw)
+        return False
+
+    return collect
+
+
+_full: list[Any] = []
+
+
+def full_pickler() -> Any:
+    """Return the pickler that can send what the notebook has defined; cloudpickle is imported when it is needed first."""
+    if not _full:
+        from pydist._runtime.byvalue import FullPickler
+
+        _full.append(FullPickler)
+    return _full[0]
+
+
+def is_plain(value: Any, depth: int = 2) -> bool:
+    """Say whether a value is small and made of builtin atoms only, so that pickling it costs nothing to speak of."""
+    kind = type(value)
+    if kind in _ATOMS:
+        return True
+    if kind in _TEXTS:
+        return len(value) <= 2048
+    if kind is tuple:
+        return depth > 0 and len(value) <= 8 and all(is_plain(item, depth - 1) for item in value)
+    return False
+
+
+def decode(body: Any, buffers: Sequence[object] = ()) -> Any:
+    """Return the object of a body."""
+    return _loads(body, buffers=buffers) if buffers else _loads(body)
+

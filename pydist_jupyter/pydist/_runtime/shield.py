@@ -1,0 +1,210 @@
+"""Keeping an interrupt away while bytes are in hand.
+
+KeyboardInterrupt may strike between any two instructions. Between "received" and "dispatched" that would lose
+messages, so whoever touches a stream puts up a shield first. Under a shield an interrupt is only noted (and the poll it
+may sit in is woken); it is raised when the shield comes down.
+
+    main thread       SIGINT   -> our handler: shield up? note it, wake up : what the handler before us would do
+    other lanes       strike() -> shield up or asleep? note it, wake up : asynchronous exception
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import threading
+import time
+from _thread import LockType, get_ident
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+__all__ = ["MAIN", "Shield", "install", "install_for_lane", "shield_of_this_thread", "strike"]
+
+_set_async_exc = ctypes.pythonapi.PyThreadState_SetAsyncExc
+_set_async_exc.argtypes = [ctypes.c_ulong, ctypes.py_object]
+
+
+class Shield:
+    """The shield of one thread."""
+
+    __slots__ = ("doomed", "lock", "owner", "pending", "sleeping", "thread", "up", "wake_r", "wake_w")
+
+    def __init__(self, thread: int) -> None:
+        self.thread = thread
+        self.up = False
+        #: The call that runs in this thread; an interrupt is meant for a call, not for a thread.
+        self.owner: object = None
+        #: An interrupt came while the shield was up.
+        self.pending = False
+        #: An asynchronous exception is on its way to this thread.
+        self.doomed = False
+        #: The lock on which the thread sleeps under its shield, for `strike` to open.
+        self.sleeping: LockType | None = None
+        self.lock = threading.Lock()
+        self.wake_r = self.wake_w = -1
+
+    def raise_(self) -> None:
+        """Put the shield up. What is already on its way is let in first."""
+        if self.thread == MAIN.thread:
+            self.up = True
+            return
+        with self.lock:
+            self.up = not self.doomed
+        for _ in range(100):
+            if self.up:
+                return
+            time.sleep(0)  # the exception strikes here, where nothing is in hand
+        # It has struck already, and the code that it hit has caught it.
+        self.up, self.doomed = True, False
+
+    def lower(self) -> None:
+        """Take it down, and raise what came meanwhile."""
+        self.up = False
+        if self.pending:
+            self.pending = False
+            self.doomed = False
+            self.drain()
+            if self.thread == MAIN.thread:
+                _previous(signal.SIGINT, None)
+            raise KeyboardInterrupt
+
+    def open(self, owner: object) -> None:
+        """Let interrupts in while ``owner`` runs: the other way round, for threads that are shielded by default."""
+        self.owner = owner
+        self.pending = self.doomed = False
+        self.up = False
+
+    def close(self) -> None:
+        """``owner`` has ended: keep interrupts away again, also the one that is on its way."""
+        try:
+            if self.thread != MAIN.thread:
+                with self.lock:
+                    self.up = not self.doomed
+                for _ in range(100):  # an asynchronous exception comes within a few instructions, or was here already
+                    if self.up:
+                        break
+                    time.sleep(0)
+        except KeyboardInterrupt:
+            self.up = True
+        self.up = True
+        self.owner = None
+        self.pending = self.doomed = False
+
+    def wake_fd(self) -> int:
+        """Return a descriptor that becomes readable when an interrupt comes under the shield."""
+        if self.wake_r < 0:
+            self.wake_r, self.wake_w = os.pipe()
+            os.set_blocking(self.wake_r, False)
+            os.set_blocking(self.wake_w, False)
+        return self.wake_r
+
+    def wake(self) -> None:
+        """Wake the poll that watches `wake_fd`, or the lock the thread sleeps on."""
+        if self.wake_w >= 0:
+            with contextlib.suppress(BlockingIOError):
+                os.write(self.wake_w, b"x")
+        lock = self.sleeping
+        if lock is not None:
+            self.sleeping = None
+            with contextlib.suppress(RuntimeError):  # it was open already
+                lock.release()
+
+    def drain(self) -> None:
+        """Empty the wake-up pipe."""
+        if self.wake_r >= 0:
+            with contextlib.suppress(BlockingIOError):
+                while os.read(self.wake_r, 64):
+                    pass
+
+
+MAIN = Shield(threading.main_thread().ident or 0)
+_local = threading.local()
+
+
+def shield_of_this_thread() -> Shield:
+    """Return the shield of the calling thread."""
+    ident = get_ident()
+    if ident == MAIN.thread:
+        return MAIN
+    try:
+        return _local.shield  # type: ignore[no-any-return]
+    except AttributeError:
+        shield = _local.shield = Shield(ident)
+        return shield
+
+
+def strike(shield: Shield, owner: object) -> None:
+    """Interrupt ``owner`` in the thread of ``shield``: at once, or when its shield comes down. Not if it has ended."""
+    if shield is MAIN:
+        _state["target"] = owner
+        signal.pthread_kill(shield.thread, signal.SIGINT)
+        return
+    with shield.lock:
+        if shield.owner is not owner:
+            return
+        if shield.up:
+            shield.pending = True
+            shield.wake()
+        elif not shield.doomed:
+            shield.doomed = True
+            _set_async_exc(shield.thread, KeyboardInterrupt)
+
+
+# ---- the main thread's signal
+
+_state: dict[str, Any] = {"handler": signal.default_int_handler, "target": None, "lane": False}
+
+
+def _previous(signum: int, frame: FrameType | None) -> None:
+    _state["handler"](signum, frame)
+
+
+def _on_sigint(signum: int, frame: FrameType | None) -> None:
+    if MAIN.up:
+        MAIN.pending = True
+        MAIN.wake()
+    else:
+        _previous(signum, frame)
+
+
+def install() -> None:
+    """Put our SIGINT handler in front of whatever is there; only the main thread can, and only if it must.
+
+    ipykernel sets its own handler anew for each request, so this is asked before each wait: 60 ns when there is
+    nothing to do.
+    """
+    if _state["lane"]:
+        return
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is _on_sigint or not callable(handler):
+        return
+    _state["handler"] = handler
+    signal.signal(signal.SIGINT, _on_sigint)
+
+
+def install_for_lane(interrupt_all: Callable[[], None]) -> None:
+    """Handle SIGINT on a worker: one that `strike` sent is for its target alone, one from outside for all that runs."""
+
+    def on_sigint(signum: int, frame: FrameType | None) -> None:
+        target, _state["target"] = _state["target"], None
+        if target is None:
+            interrupt_all()
+            target = MAIN.owner
+        if MAIN.owner is None or MAIN.owner is not target:
+            return
+        if MAIN.up:
+            MAIN.pending = True
+            MAIN.wake()
+        else:
+            raise KeyboardInterrupt
+
+    _state["handler"] = _raise
+    _state["lane"] = True
+    signal.signal(signal.SIGINT, on_sigint)
+
+
+def _raise(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,108 @@
+"""The values that this process owns, and who holds a handle to them.
+
+An entry is made at first touch, and goes when its last holder has let go (_protocol/refcounts.py tells how that is
+known). Answers to those who wait are given by the thread that settles the entry.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from pydist._errors import CapturedException, InvalidStateException
+from pydist._protocol.refcounts import Holders
+
+__all__ = ["Carried", "Entry", "Store"]
+
+Ref = tuple[int, int]
+
+
+class Carried(BaseException):
+    """An exception captured earlier, to be handed on as it is."""
+
+    def __init__(self, captured: CapturedException) -> None:
+        super().__init__(captured)
+        self.captured = captured
+
+
+class Entry:
+    """One owned value."""
+
+    __slots__ = ("backing", "callbacks", "captured", "holders", "settled", "value")
+
+    def __init__(self) -> None:
+        self.holders = Holders()
+        self.settled = False
+        self.value: Any = None
+        self.captured: CapturedException | None = None
+        self.callbacks: list[Callable[[], None]] = []
+        #: For a RemoteChannel: the channel.
+        self.backing: Any = None
+
+
+class Store:
+    """All entries of one process, by RRID."""
+
+    def __init__(self) -> None:
+        self.entries: dict[Ref, Entry] = {}
+        self._lock = threading.RLock()
+        self._dead: set[int] = set()
+
+    def entry(self, ref: Ref) -> Entry:
+        """Return the entry of a reference, made now if nobody has touched it before."""
+        entry = self.entries.get(ref)
+        if entry is None:
+            with self._lock:
+                entry = self.entries.setdefault(ref, Entry())
+        return entry
+
+    def settle(self, ref: Ref, value: Any, captured: CapturedException | None = None) -> None:
+        """Fill an entry for the first and only time; if everybody has let go of it already, there is nothing to do.
+
+        Raises:
+            InvalidStateException: it has a value.
+        """
+        with self._lock:
+            entry = self.entries.get(ref)
+            if entry is None:
+                return
+            if entry.settled:
+                raise InvalidStateException("Future can be set only once", "set")
+            entry.value, entry.captured = value, captured
+            entry.settled = True
+            callbacks, entry.callbacks = entry.callbacks, []
+        for callback in callbacks:
+            callback()
+
+    def when_settled(self, entry: Entry, callback: Callable[[], None]) -> bool:
+        """Call back when the entry is filled; return True, without calling, if it is already."""
+        with self._lock:
+            if entry.settled:
+                return True
+            entry.callbacks.append(callback)
+            return False
+
+    def hold(self, ref: Ref, pid: int, n: int = 1) -> None:
+        """``pid`` holds the reference ``n`` times more."""
+        with self._lock:
+            if pid not in self._dead:
+                entry = self.entry(ref)
+                entry.holders.add(pid, n)
+                self._sweep(ref, entry)
+
+    def release(self, ref: Ref, pid: int, n: int = 1) -> None:
+        """``pid`` has let go of ``n`` of them."""
+        self.hold(ref, pid, -n)
+
+    def forget(self, pid: int) -> None:
+        """``pid`` is dead."""
+        with self._lock:
+            self._dead.add(pid)
+            for ref, entry in list(self.entries.items()):
+                entry.holders.forget(pid)
+                self._sweep(ref, entry)
+
+    def _sweep(self, ref: Ref, entry: Entry) -> None:
+        if not entry.holders:
+            self.entries.pop(ref, None)

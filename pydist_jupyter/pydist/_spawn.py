@@ -1,0 +1,54 @@
+"""Starting things on a worker, whichever."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pydist._calls import remotecall, remotecall_fetch
+from pydist._procs import workers
+from pydist._refs import Future
+
+__all__ = ["fetchfrom", "spawn", "spawnat"]
+
+R = TypeVar("R")
+#: Round robin, as in Julia: no load is looked at. Its increment is atomic.
+_turn = itertools.count().__next__
+
+
+def next_worker() -> int:
+    """Return the worker whose turn it is; 1 if there is none."""
+    pids = workers()
+    return pids[_turn() % len(pids)]
+
+
+def _resolve(pid: int | str) -> int:
+    if pid == "any":
+        return next_worker()
+    if isinstance(pid, str):
+        raise ValueError(f'the process must be an id or "any", not {pid!r}')
+    return pid
+
+
+def spawnat(pid: int | str, f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+    """Start ``f(*args, **kwargs)`` in process ``pid``, or in ``"any"`` worker; return its Future. Julia: ``@spawnat``.
+
+    Raises:
+        Exception: as for `remotecall`.
+
+    Example:
+        >>> spawnat("any", pow, 3, 4).fetch()
+        81
+    """
+    return remotecall(f, _resolve(pid), *args, **kwargs)
+
+
+def spawn(f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+    """Start ``f(*args, **kwargs)`` on the worker whose turn it is; return its Future. Julia: ``@spawn``."""
+    return remotecall(f, next_worker(), *args, **kwargs)
+
+
+def fetchfrom(pid: int | str, f: Callable[..., R], /, *args: Any, **kwargs: Any) -> R:
+    """Return ``f(*args, **kwargs)`` of process ``pid``, or of ``"any"`` worker. Julia: ``@fetchfrom``."""
+    return remotecall_fetch(f, _resolve(pid), *args, **kwargs)

@@ -1,0 +1,113 @@
+"""What a front end (kernel, magics, widgets, a script's terminal) may hang into the runtime.
+
+The runtime imports no front end. A front end registers two things here and may ask three:
+
+    set_router(router)      where the text of workers goes, and which cell a call belongs to
+    set_progress(factory)   how the progress of a pmap shows itself
+    running(origin)         the calls in flight that were started under an origin
+    cancel(origin)          stop exactly those
+    shutdown(grace)         end every worker, surely and soon
+
+An *origin* is a small positive integer that the router gives to the cell (or whatever it likes) in which a call is
+started. It travels with the call, through nested calls too, and comes back with every piece of output. 0 is "none".
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+__all__ = [
+    "OutputRouter",
+    "ProgressView",
+    "cancel",
+    "progress",
+    "router",
+    "running",
+    "set_progress",
+    "set_router",
+    "shutdown",
+]
+
+
+@runtime_checkable
+class OutputRouter(Protocol):
+    """Where worker output goes. All methods may be called from any thread and must not block."""
+
+    def origin(self) -> int:
+        """Return the origin of what the calling thread is doing now (0 = none). Called once for each call started."""
+
+    def text(self, origin: int, stream: str, text: str) -> None:
+        """Show ``text``: whole lines, the prefix `` From worker 2:\\t`` already in front of each.
+
+        ``stream`` is ``"stdout"`` or ``"stderr"``. It is called before the result of the call that wrote the text is
+        delivered, in the thread that read it.
+        """
+
+    def display(self, origin: int, pid: int, msg_type: str, content: Mapping[str, Any]) -> None:
+        """Show a rich message of worker ``pid``.
+
+        ``msg_type`` is ``"display_data"``, ``"update_display_data"`` or ``"clear_output"``; ``content`` is the content
+        of a Jupyter message of that type.
+        """
+
+
+class ProgressView(Protocol):
+    """One live progress display. Called from the thread that runs the pmap; must be cheap (it is called per batch)."""
+
+    def update(self, done: int, failed: int, total: int | None) -> None:
+        """Say how far it is. ``total`` is None while the input's length is unknown."""
+
+    def close(self, state: str) -> None:
+        """End the display: ``state`` is ``"done"``, ``"failed"`` or ``"interrupted"``. Called exactly once."""
+
+
+ProgressFactory = Callable[[str, "int | None"], ProgressView]
+
+
+class _Registry:
+    router: OutputRouter | None = None
+    progress: ProgressFactory | None = None
+
+
+def set_router(router: OutputRouter | None) -> None:
+    """Send worker output to ``router`` from now on; None: to this process's stdout and stderr."""
+    _Registry.router = router
+
+
+def router() -> OutputRouter | None:
+    """Return the router in force, or None."""
+    return _Registry.router
+
+
+def set_progress(factory: ProgressFactory | None) -> None:
+    """Let ``factory(label, total)`` make the display of every pmap that asks for progress; None: no display."""
+    _Registry.progress = factory
+
+
+def progress() -> ProgressFactory | None:
+    """Return the progress factory in force, or None."""
+    return _Registry.progress
+
+
+def running(origin: int | None = None) -> dict[int, int]:
+    """Return ``{pid: number of calls in flight}`` for the calls started under ``origin`` (None: all of this process)."""
+    from pydist._runtime.current import current_node
+
+    return current_node().calls_in_flight(origin)
+
+
+def cancel(origin: int) -> dict[int, int]:
+    """Interrupt every call in flight that was started under ``origin``; return ``{pid: number of calls}``."""
+    from pydist._runtime.current import current_node
+
+    return current_node().cancel_origin(origin)
+
+
+def shutdown(grace: float = 1.0) -> None:
+    """End every worker: ask, wait up to ``grace`` seconds for all together, then kill. Never raises, safe to repeat."""
+    from pydist._cluster import shutdown_all
+
+    with contextlib.suppress(Exception):
+        shutdown_all(grace)
