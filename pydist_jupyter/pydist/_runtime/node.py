@@ -132,6 +132,8 @@ class Node:
         connection = self.peers.connection(pid)
         slot = Slot(self.next_id(), connection, self.origin())
         knowledge = connection.knowledge
+        if flags & KEEP and connection.parked:
+            self.reader.release(connection)  # nobody is about to wait for it
         if not kwargs and type(f) in _NUMBERED and (number := knowledge.functions.get(f)) and all(map(is_plain, args)):
             self.ask(connection, slot, pack(CALL, slot.rid, _dumps((args, _NO_KEYWORDS), 5), number, slot.origin, flags))
             return slot
@@ -215,8 +217,6 @@ class Node:
         connection.pending[slot.rid] = slot
         if slot.origin:
             self.desk.asked(connection.pid, slot.origin)
-        if connection.parked:
-            self.reader.release(connection)
         try:
             connection.send(data, buffers)
         except EOFError:

@@ -10,6 +10,7 @@ may sit in is woken); it is raised when the shield comes down.
 
 from __future__ import annotations
 
+import _signal
 import contextlib
 import ctypes
 import os
@@ -23,6 +24,8 @@ from typing import Any
 
 __all__ = ["MAIN", "Shield", "install", "install_for_lane", "shield_of_this_thread", "strike"]
 
+# The C functions: those of `signal` wrap each handler in an enum, which costs more than all the rest here.
+_getsignal, _SIGINT = _signal.getsignal, int(signal.SIGINT)
 _set_async_exc = ctypes.pythonapi.PyThreadState_SetAsyncExc
 _set_async_exc.argtypes = [ctypes.c_ulong, ctypes.py_object]
 
@@ -178,7 +181,7 @@ def install() -> None:
     """
     if _state["lane"]:
         return
-    handler = signal.getsignal(signal.SIGINT)
+    handler = _getsignal(_SIGINT)
     if handler is _on_sigint or not callable(handler):
         return
     _state["handler"] = handler
