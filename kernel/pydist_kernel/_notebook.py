@@ -122,12 +122,14 @@ class _Execution:
             notebook,
             km=self.manager,
             log=log,
-            timeout=timeout,
+            # Not timeout=, which takes whole seconds only.
+            timeout_func=lambda _: timeout,
             resources={"metadata": {"path": str(source.parent)}},
             on_notebook_start=self._on_start,
             on_cell_execute=self._on_cell,
             on_cell_executed=self._on_executed,
         )
+        self.timeout = timeout
         self.total = sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in notebook.cells)
         self.number = 0
         self.interrupted = False
@@ -142,7 +144,7 @@ class _Execution:
             except CellExecutionError as error:
                 return self._failure(f"{self._where} failed: {_what(error)}", self._traceback())
             except CellTimeoutError:
-                return self._failure(f"{self._where} took longer than {self.client.timeout:g} s")
+                return self._failure(f"{self._where} took longer than {self.timeout:g} s")
             except DeadKernelError:
                 return self._failure(f"the kernel died in {self._where}{self._how_it_ended()}", _tail(terminal))
             except OSError as error:
