@@ -5,19 +5,28 @@ This module defines nothing: it shows the names. The rooms behind it are listed 
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from pydist._batches import ExponentialBackOff as ExponentialBackOff, batchsplit as batchsplit, head_and_tail as head_and_tail, splitrange as splitrange
+from pydist._batches import (
+    ExponentialBackOff as ExponentialBackOff,
+    batchsplit as batchsplit,
+    head_and_tail as head_and_tail,
+    splitrange as splitrange,
+)
 from pydist._calls import (
     fetch as fetch,
     isready as isready,
     put as put,
-    remote as remote,
     remote_do as remote_do,
     remotecall as remotecall,
     remotecall_fetch as remotecall_fetch,
     remotecall_wait as remotecall_wait,
     wait as wait,
 )
-from pydist._cluster import addprocs as addprocs, cluster_cookie as cluster_cookie, interrupt as interrupt, rmprocs as rmprocs
+from pydist._cluster import (
+    addprocs as addprocs,
+    cluster_cookie as cluster_cookie,
+    interrupt as interrupt,
+    rmprocs as rmprocs,
+)
 from pydist._errors import (
     CapturedException as CapturedException,
     CompositeException as CompositeException,
@@ -28,10 +37,18 @@ from pydist._errors import (
     ProcessExitedException as ProcessExitedException,
     RemoteException as RemoteException,
 )
-from pydist._everywhere import clear as clear, everywhere as everywhere, everywhere_log as everywhere_log, remotecall_eval as remotecall_eval
+from pydist._everywhere import (
+    clear as clear,
+    everywhere as everywhere,
+    everywhere_log as everywhere_log,
+    remotecall_eval as remotecall_eval,
+)
 from pydist._hooks import set_output_hook as set_output_hook
 from pydist._ids import RRID as RRID
-from pydist._ipython import load_ipython_extension as load_ipython_extension, unload_ipython_extension as unload_ipython_extension
+from pydist._ipython import (
+    load_ipython_extension as load_ipython_extension,
+    unload_ipython_extension as unload_ipython_extension,
+)
 from pydist._pmap import pmap as pmap
 from pydist._procs import (
     WorkerInfo as WorkerInfo,
@@ -44,7 +61,7 @@ from pydist._procs import (
     workers as workers,
 )
 from pydist._refs import Future as Future, remoteref_id as remoteref_id
-from pydist._spawn import fetchfrom as fetchfrom, spawn as spawn, spawnat as spawnat
+from pydist._spawn import fetchfrom as fetchfrom, remote as remote, spawn as spawn, spawnat as spawnat
 from pydist.managers import ClusterManager as ClusterManager, LocalManager as LocalManager, WorkerConfig as WorkerConfig
 
 if _TYPE_CHECKING:

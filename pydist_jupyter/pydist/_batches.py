@@ -56,7 +56,7 @@ def head_and_tail(iterable: Iterable[T], n: int) -> tuple[list[T], Iterator[T]]:
 
 
 def batchsplit(iterable: Iterable[T], *, min_batch_count: int = 1, max_batch_size: int = 100) -> Iterator[list[T]]:
-    """Cut an iterable into batches: at least ``min_batch_count`` of them if it is long enough, none above ``max_batch_size``.
+    """Cut an iterable into batches: at least ``min_batch_count`` if it is long enough, none above ``max_batch_size``.
 
     Julia: ``Distributed.batchsplit``.
 
@@ -101,7 +101,9 @@ class ExponentialBackOff:
         [1.0, 2.0, 4.0]
     """
 
-    def __init__(self, n: int = 1, first_delay: float = 0.05, max_delay: float = 10.0, factor: float = 5.0, jitter: float = 0.1) -> None:
+    def __init__(
+        self, n: int = 1, first_delay: float = 0.05, max_delay: float = 10.0, factor: float = 5.0, jitter: float = 0.1
+    ) -> None:
         if n < 0:
             raise ValueError(f"n must not be negative, it is {n}")
         if first_delay < 0 or max_delay < 0 or factor < 0:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 from pydist._ids import RRID
 from pydist._protocol.frames import QUIET
@@ -13,7 +12,16 @@ from pydist._runtime.calls import Call
 from pydist._runtime.current import current_node
 from pydist._runtime.node import Node
 
-__all__ = ["fetch", "isready", "put", "remote", "remote_do", "remotecall", "remotecall_fetch", "remotecall_wait", "wait"]
+__all__ = [
+    "fetch",
+    "isready",
+    "put",
+    "remote_do",
+    "remotecall",
+    "remotecall_fetch",
+    "remotecall_wait",
+    "wait",
+]
 
 R = TypeVar("R")
 
@@ -47,7 +55,9 @@ def remotecall(f: Callable[..., Any], pid: int, /, *args: Any, **kwargs: Any) ->
 
 
 def remotecall_wait(f: Callable[..., Any], pid: int, /, *args: Any, **kwargs: Any) -> Future:
-    """Run ``f(*args, **kwargs)`` in process ``pid``, wait for its end, leave the result there. Julia: ``remotecall_wait``.
+    """Run ``f(*args, **kwargs)`` in process ``pid``, wait for its end, leave the result there.
+
+    Julia: ``remotecall_wait``.
 
     Raises:
         RemoteException: ``f`` raised.
@@ -95,7 +105,9 @@ def remote_do(f: Callable[..., Any], pid: int, /, *args: Any, **kwargs: Any) -> 
         node.tell(pid, f, args, kwargs)
 
 
-def _start_here(node: Node, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], quiet: bool = False) -> Future:
+def _start_here(
+    node: Node, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], quiet: bool = False
+) -> Future:
     """Run a call in this very process, in a thread of its own: same objects, no copy."""
     rid = node.next_id()
     future = Future._of(node, node.pid, RRID(node.pid, rid), None)
@@ -115,34 +127,11 @@ def _start_here(node: Node, f: Callable[..., Any], args: tuple[Any, ...], kwargs
     return future
 
 
-@overload
-def remote(f: Callable[..., R], /) -> Callable[..., R]: ...
-@overload
-def remote(pool: Any, f: Callable[..., R], /) -> Callable[..., R]: ...
-def remote(*arguments: Any) -> Callable[..., Any]:
-    """Return a function that runs ``f`` on some worker and returns its value; also a decorator. Julia: ``remote``.
-
-    Example:
-        >>> remote(pow)(3, 4)
-        81
-    """
-    if len(arguments) not in (1, 2):
-        raise TypeError(f"remote takes a function, or a pool and a function, not {len(arguments)} arguments")
-    f = arguments[-1]
-    if not callable(f):
-        raise TypeError(f"remote takes a function, not {f!r}")
-
-    @functools.wraps(f)
-    def there(*args: Any, **kwargs: Any) -> Any:
-        from pydist._spawn import next_worker
-
-        return remotecall_fetch(f, next_worker(), *args, **kwargs)
-
-    return there
-
-
 def fetch(x: Any, timeout: float | None = None) -> Any:
-    """Return the value of a Future or the next one of a channel (which stays there); anything else as it is. Julia: ``fetch``."""
+    """Return the value of a Future or the next one of a channel (it stays there); anything else as it is.
+
+    Julia: ``fetch``.
+    """
     method = getattr(type(x), "fetch", None)
     return x if method is None else x.fetch(timeout=timeout)
 
@@ -160,5 +149,3 @@ def isready(x: Any) -> bool:
 def put(x: Any, value: Any) -> Any:
     """Put a value into a Future or a channel; return it. Julia: ``put!``."""
     return x.put(value)
-
-

@@ -151,14 +151,17 @@ def _check_shape(node: Node, cluster: _Cluster, params: dict[str, Any]) -> None:
     if node.peers.all():
         if node.topology != params["topology"]:
             raise ValueError(
-                f"Workers with Topology {node.topology} already exist. Requested Topology {params['topology']} cannot be set."
+                f"Workers with Topology {node.topology} already exist. "
+                f"Requested Topology {params['topology']} cannot be set."
             )
         if cluster.lazy is not None and cluster.lazy != bool(params["lazy"]):
             raise ValueError(f"Active workers with lazy={cluster.lazy}. Cannot set lazy={params['lazy']}")
     cluster.lazy = bool(params["lazy"])
 
 
-def _launch(node: Node, cluster: _Cluster, manager: ClusterManager, params: dict[str, Any]) -> tuple[list[int], list[Exception]]:
+def _launch(
+    node: Node, cluster: _Cluster, manager: ClusterManager, params: dict[str, Any]
+) -> tuple[list[int], list[Exception]]:
     """Run the manager's launch; set each worker up in a thread of its own as it comes."""
     pids: list[int] = []
     failures: list[Exception] = []
@@ -182,7 +185,9 @@ def _launch(node: Node, cluster: _Cluster, manager: ClusterManager, params: dict
             thread.start()
             threads.append(thread)
     except Exception as error:
-        failures.append(error if isinstance(error, DistributedError) else LaunchWorkerError(f"launching failed: {_said(error)}"))
+        failures.append(
+            error if isinstance(error, DistributedError) else LaunchWorkerError(f"launching failed: {_said(error)}")
+        )
     for thread in threads:
         thread.join()
     return pids, failures
@@ -351,7 +356,9 @@ class Removal:
 
 
 def rmprocs(*pids: int | Iterable[int], waitfor: float = math.inf) -> Removal:
-    """Remove workers. They leave the lists at once, end their process, and are killed if they do not. Julia: ``rmprocs``.
+    """Remove workers: they leave the lists at once, end their process, and are killed if they do not.
+
+    Julia: ``rmprocs``.
 
     Args:
         *pids: ids and lists of ids. 1 is warned about; unknown and dead ones are ignored.
@@ -458,4 +465,10 @@ def shutdown_all(grace: float = 1.0) -> None:
 
 
 def _write_runfile(node: Node) -> None:
-    runfiles.write([(peer.pid, peer.details["ospid"], None) for peer in node.peers.all() if peer.details.get("host") == socket.gethostname()])
+    runfiles.write(
+        [
+            (peer.pid, peer.details["ospid"], None)
+            for peer in node.peers.all()
+            if peer.details.get("host") == socket.gethostname()
+        ]
+    )

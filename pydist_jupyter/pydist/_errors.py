@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Sequence
 from concurrent.futures import InvalidStateError
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 __all__ = [
     "CapturedException",
@@ -101,11 +101,16 @@ class ProcessExitedException(DistributedError):
             how = "is gone"
         text = f"process {self.pid}{where} {how}"
         if self.last_output.strip():
-            text += "; its last output was:\n" + "\n".join(f"    {line}" for line in self.last_output.rstrip().splitlines())
+            text += "; its last output was:\n" + "\n".join(
+                f"    {line}" for line in self.last_output.rstrip().splitlines()
+            )
         return text
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (ProcessExitedException, (self.pid, self.exitcode, self.signal, self.host, self.last_output, self.running))
+        return (
+            ProcessExitedException,
+            (self.pid, self.exitcode, self.signal, self.host, self.last_output, self.running),
+        )
 
 
 def _signal_name(number: int) -> str:
@@ -125,7 +130,7 @@ class CompositeException(ExceptionGroup[Exception]):
 
     pids: list[int]
 
-    def __new__(cls, message: str, exceptions: Sequence[Exception], pids: Sequence[int] = ()) -> CompositeException:
+    def __new__(cls, message: str, exceptions: Sequence[Exception], pids: Sequence[int] = ()) -> Self:
         """Make the group; ``pids`` are the workers that came up in spite of it."""
         self = super().__new__(cls, message, list(exceptions))
         self.pids = list(pids)
@@ -277,7 +282,7 @@ def unwrap(ex: BaseException) -> BaseException:
 def remote_exception(pid: int, captured: CapturedException) -> RemoteException:
     """Return the exception to raise for what was captured on ``pid``."""
     original = unwrap(captured.ex)
-    cls = _remote_class(type(original))
+    cls = _remote_class(type(original))  # type: ignore[arg-type]
     if cls is RemoteException:
         return RemoteException(pid, captured)
     try:
@@ -310,14 +315,14 @@ def _shape_like(cls: type[RemoteException], original: BaseException) -> RemoteEx
     builtin = next(base for base in type(original).__mro__ if base.__module__ == "builtins")
     if issubclass(builtin, BaseExceptionGroup):
         assert isinstance(original, BaseExceptionGroup)
-        self = cls.__new__(cls, original.message, original.exceptions)  # type: ignore[call-arg]
+        self = cls.__new__(cls, original.message, original.exceptions)
     else:
         self = cls.__new__(cls, *original.args)
         builtin.__init__(self, *original.args)
     self.args = original.args
     self.__dict__.update({k: v for k, v in original.__dict__.items() if k not in ("__notes__", "pid", "captured")})
     for name in ("code", "value", "name", "obj", "errno", "strerror", "filename", "filename2"):
-        # Fields that C code keeps beside __dict__ and that need not come from args (``raise SystemExit`` then ``.code = 3``).
+        # Fields that C code keeps beside __dict__; they need not come from args.
         if hasattr(original, name) and hasattr(self, name):
             try:
                 setattr(self, name, getattr(original, name))

@@ -43,7 +43,10 @@ class EverywhereLog(list[Entry]):
     """
 
     def __repr__(self) -> str:
-        return "\n".join(f"[{i}] {entry.source.strip().splitlines()[0] if entry.source.strip() else ''}" for i, entry in enumerate(self))
+        return "\n".join(
+            f"[{i}] {entry.source.strip().splitlines()[0] if entry.source.strip() else ''}"
+            for i, entry in enumerate(self)
+        )
 
 
 _logs: dict[int, EverywhereLog] = {}
@@ -75,8 +78,8 @@ def everywhere(
 ) -> Any:
     """Run code at the top of ``__main__`` of each process, the master last. Julia: ``@everywhere``.
 
-    ``$name`` and ``$(expr)`` in the code insert *objects*: from ``bindings``, else from the caller. Local variables are
-    not captured otherwise. Imports in the code are run here first. A function or class instead of code is defined
+    ``$name`` and ``$(expr)`` in the code insert *objects*: from ``bindings``, else from the caller. Local variables
+    are not captured otherwise. Imports in the code are run here first. A function or class instead of code is defined
     there under its name, so this is a decorator too. What runs on all workers is kept in `everywhere_log` and run again
     on workers that join later.
 
@@ -110,12 +113,17 @@ def everywhere(
     return _everywhere(source, procs, {**bindings, **inserted}, name, timeout)
 
 
-def _everywhere(source: str, pids: int | Iterable[int] | None, bindings: dict[str, Any], filename: str, timeout: float | None) -> Any:
+def _everywhere(
+    source: str, pids: int | Iterable[int] | None, bindings: dict[str, Any], filename: str, timeout: float | None
+) -> Any:
     node = current_node()
     mark = f"{node.pid}:{id(node)}:{_serial()}"
     tree = ast.parse(source, filename)
-    # A function that is defined here reads its insertions whenever it runs, so each statement has names of its own for them.
-    named = {f"{name}_{mark.rpartition(':')[2]}" if name.startswith("__pydist_") else name: value for name, value in bindings.items()}
+    # A function that is defined here reads its insertions whenever it runs: names of their own for each statement.
+    named = {
+        f"{name}_{mark.rpartition(':')[2]}" if name.startswith("__pydist_") else name: value
+        for name, value in bindings.items()
+    }
     entry = Entry(source, filename, named, mark)
     _remember_source(filename, source)
     _import_here(tree, filename)
@@ -130,7 +138,7 @@ class _Rename(ast.NodeTransformer):
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names
 
-    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802 - ast's own naming
+    def visit_Name(self, node: ast.Name) -> ast.AST:
         if node.id in self._names:
             return ast.copy_location(ast.Name(self._names[node.id], node.ctx), node)
         return node
@@ -138,7 +146,9 @@ class _Rename(ast.NodeTransformer):
 
 def _import_here(tree: ast.Module, filename: str) -> None:
     """Run the imports at the top of the code in this process first: if one fails, nothing is sent."""
-    imports = [statement for statement in tree.body if isinstance(statement, ast.Import | ast.ImportFrom)]
+    imports: list[ast.stmt] = [
+        statement for statement in tree.body if isinstance(statement, ast.Import | ast.ImportFrom)
+    ]
     if imports:
         module = ast.Module(imports, [])
         exec(compile(module, filename, "exec"), {"__name__": _MAIN})
@@ -149,7 +159,6 @@ def _run_on(targets: list[int], entry: Entry, timeout: float | None) -> list[Any
     node = current_node()
     arguments = (entry.source, entry.filename, entry.bindings, entry.mark)
     futures = [(pid, remotecall(_run, pid, *arguments)) for pid in targets if pid != node.pid]
-    values: list[Any] = []
     failures: list[Exception] = []
     here = [pid for pid in targets if pid == node.pid]
     results: dict[int, list[Any]] = {}
@@ -177,9 +186,7 @@ def _run_on(targets: list[int], entry: Entry, timeout: float | None) -> list[Any
         if len(targets) == 1:
             raise failures[0]
         raise CompositeException(f"{len(failures)} of {len(targets)} processes failed", failures)
-    for pid in targets:
-        values.append(results[pid].pop(0)[0])
-    return values
+    return [results[pid].pop(0)[0] for pid in targets]
 
 
 def _note_own(node: Node, pid: int, names: list[str], classes: list[bytes]) -> None:
@@ -204,14 +211,18 @@ def _run(source: str, filename: str, bindings: dict[str, Any], mark: str) -> tup
     main = vars(sys.modules[_MAIN])
     tree = ast.parse(source, filename)
     tail = mark.rpartition(":")[2]
-    renamed = {name.rpartition("_")[0]: name for name in bindings if name.startswith("__pydist_") and name.endswith("_" + tail)}
+    renamed = {
+        name.rpartition("_")[0]: name for name in bindings if name.startswith("__pydist_") and name.endswith("_" + tail)
+    }
     if renamed:
         tree = _Rename(renamed).visit(tree)
     _remember_source(filename, source)
     main.update(bindings)
     before = {name: id(value) for name, value in main.items()}
     value = execute(tree, filename, main)
-    names = sorted({*bound_names(tree), *(name for name, value in main.items() if before.get(name) != id(value))} & set(main))
+    names = sorted(
+        {*bound_names(tree), *(name for name, value in main.items() if before.get(name) != id(value))} & set(main)
+    )
     classes = []
     for name in names:
         cls = main[name]
@@ -233,7 +244,9 @@ def execute(tree: ast.Module, filename: str, namespace: dict[str, Any]) -> Any:
     last = tree.body[-1] if tree.body else None
     if isinstance(last, ast.Expr):
         _execute(compile(ast.Module(tree.body[:-1], []), filename, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), namespace)
-        return _execute(compile(ast.Expression(last.value), filename, "eval", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), namespace)
+        return _execute(
+            compile(ast.Expression(last.value), filename, "eval", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), namespace
+        )
     _execute(compile(tree, filename, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), namespace)
     return None
 
@@ -262,8 +275,6 @@ def _await(coroutine: Any) -> Any:
     except KeyboardInterrupt:
         coroutines.cancel(task)
         raise
-
-
 
 
 def bound_names(tree: ast.Module) -> set[str]:
@@ -346,7 +357,9 @@ def _eval(module: str, source: str, filename: str, bindings: dict[str, Any]) -> 
 
 
 def clear(names: str | Iterable[str], pids: int | Iterable[int] | None = None) -> None:
-    """Set globals of ``__main__`` to None in processes, to free what they hold; unknown names are ignored. Julia: ``clear!``.
+    """Set globals of ``__main__`` to None in processes, to free what they hold; unknown names are ignored.
+
+    Julia: ``clear!``.
 
     Args:
         names: one name or several.

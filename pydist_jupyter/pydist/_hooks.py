@@ -10,7 +10,9 @@ __all__ = ["set_output_hook"]
 
 
 def set_output_hook(fn: Callable[[int, str], str | None] | None) -> None:
-    r"""Let ``fn(pid, line)`` rewrite each line of worker output; None brings the standard prefix back. Julia: ``worker_output_hook``.
+    r"""Let ``fn(pid, line)`` rewrite each line of worker output; None brings the standard prefix back.
+
+    Julia: ``worker_output_hook``.
 
     ``line`` comes without its newline. ``fn`` returns the whole line to show, or None for the standard one
     (`` From worker 2:\t…``). If it raises, the standard line is shown: nothing is lost.

@@ -148,7 +148,9 @@ class _View:
 class _Rules:
     """What happens to an item that has failed."""
 
-    def __init__(self, on_error: Callable[[BaseException], Any] | None, delays: Sequence[float], check: Callable[..., Any] | None) -> None:
+    def __init__(
+        self, on_error: Callable[[BaseException], Any] | None, delays: Sequence[float], check: Callable[..., Any] | None
+    ) -> None:
         self.on_error = on_error
         self.delays = delays
         self.check = check

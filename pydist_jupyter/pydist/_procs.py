@@ -55,7 +55,7 @@ def procs(pid: int | None = None) -> list[int]:
 
 
 def workers() -> list[int]:
-    """Return the ids of all workers; ``[1]`` if there are none, since the master then does the work. Julia: ``workers``."""
+    """Return the ids of all workers; ``[1]`` if there are none: the master then does the work. Julia: ``workers``."""
     return [pid for pid in procs() if pid != 1] or [1]
 
 
@@ -125,7 +125,9 @@ def worker_info(pid: int | None = None) -> WorkerInfo | WorkerList[WorkerInfo]:
         'master'
     """
     node = current_node()
-    known = [_master(), *(_worker(peer) for peer in node.peers.all() if peer.pid != 1)] if node.pid == 1 else [_master()]
+    known = (
+        [_master(), *(_worker(peer) for peer in node.peers.all() if peer.pid != 1)] if node.pid == 1 else [_master()]
+    )
     if pid is None:
         return WorkerList(known)
     for info in known:

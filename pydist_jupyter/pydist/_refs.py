@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import threading
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pydist._errors import InvalidStateException, RemoteException, remote_exception
 from pydist._ids import NULL_ID, RRID
@@ -16,6 +16,9 @@ from pydist._runtime.node import Node
 from pydist._runtime.pickling import current_job
 from pydist._runtime.slots import Slot
 from pydist._runtime.store import Carried
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Future", "remoteref_id"]
 
@@ -149,7 +152,8 @@ class Future(concurrent.futures.Future[Any]):
             value = node.store.entry(self._ref).value
         else:
             slot = self._slot
-            assert slot is not None and slot.frame is not None
+            assert slot is not None
+            assert slot.frame is not None
             if slot.frame.kind == DONE and slot.frame.flags & INLINE:
                 value = node.value_of(slot)
             else:
@@ -248,7 +252,7 @@ class Future(concurrent.futures.Future[Any]):
         if self._value is _MISSING:
             self._ref = NULL_ID
 
-    def __enter__(self) -> Future:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *args: object) -> None:
@@ -357,7 +361,7 @@ class Future(concurrent.futures.Future[Any]):
                 ready.set_result(None)
 
         if self._value is _MISSING:
-            self._watch().add_callback(lambda: loop.call_soon_threadsafe(tell))
+            self._watch().add_callback(lambda: _call_soon(loop, tell))
             try:
                 yield from ready.__await__()
             except asyncio.CancelledError:
@@ -377,7 +381,7 @@ class Future(concurrent.futures.Future[Any]):
         if self._activated is None:
             self._activated = threading.Condition()
             self._waiters: list[Any] = []
-            self.add_done_callback(Future._notify)
+            self.add_done_callback(lambda future: self._notify())
         return self._activated
 
     @property
@@ -413,6 +417,11 @@ def _rebuild(owner: int, ref: tuple[int, int], held: int, has_value: bool, value
     if has_value and future._value is _MISSING:
         future._value = value
     return future
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, tell: Callable[[], None]) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(tell)
 
 
 def remoteref_id(ref: Any) -> RRID:
@@ -464,5 +473,3 @@ def start(node: Node, pid: int, f: Any, args: tuple[Any, ...], kwargs: dict[str,
     """Start a call whose result stays there; return its Future. The core of `remotecall`."""
     slot = node.call(pid, f, args, kwargs, KEEP)
     return Future._of(node, pid, RRID(node.pid, slot.rid), slot)
-
-

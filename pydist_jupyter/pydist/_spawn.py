@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from pydist._calls import remotecall, remotecall_fetch
 from pydist._procs import workers
 from pydist._refs import Future
 
-__all__ = ["fetchfrom", "spawn", "spawnat"]
+__all__ = ["fetchfrom", "remote", "spawn", "spawnat"]
 
 R = TypeVar("R")
 #: Round robin, as in Julia: no load is looked at. Its increment is atomic.
@@ -52,3 +53,27 @@ def spawn(f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
 def fetchfrom(pid: int | str, f: Callable[..., R], /, *args: Any, **kwargs: Any) -> R:
     """Return ``f(*args, **kwargs)`` of process ``pid``, or of ``"any"`` worker. Julia: ``@fetchfrom``."""
     return remotecall_fetch(f, _resolve(pid), *args, **kwargs)
+
+
+@overload
+def remote(f: Callable[..., R], /) -> Callable[..., R]: ...
+@overload
+def remote(pool: Any, f: Callable[..., R], /) -> Callable[..., R]: ...
+def remote(*arguments: Any) -> Callable[..., Any]:
+    """Return a function that runs ``f`` on some worker and returns its value; also a decorator. Julia: ``remote``.
+
+    Example:
+        >>> remote(pow)(3, 4)
+        81
+    """
+    if len(arguments) not in (1, 2):
+        raise TypeError(f"remote takes a function, or a pool and a function, not {len(arguments)} arguments")
+    f = arguments[-1]
+    if not callable(f):
+        raise TypeError(f"remote takes a function, not {f!r}")
+
+    @functools.wraps(f)
+    def there(*args: Any, **kwargs: Any) -> Any:
+        return remotecall_fetch(f, next_worker(), *args, **kwargs)
+
+    return there

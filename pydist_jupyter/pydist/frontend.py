@@ -39,7 +39,7 @@ class OutputRouter(Protocol):
         """Return the origin of what the calling thread is doing now (0 = none). Called once for each call started."""
 
     def text(self, origin: int, stream: str, text: str) -> None:
-        """Show ``text``: whole lines, the prefix `` From worker 2:\\t`` already in front of each.
+        r"""Show ``text``: whole lines, the prefix `` From worker 2:\\t`` already in front of each.
 
         ``stream`` is ``"stdout"`` or ``"stderr"``. It is called before the result of the call that wrote the text is
         delivered, in the thread that read it.
@@ -92,7 +92,7 @@ def progress() -> ProgressFactory | None:
 
 
 def running(origin: int | None = None) -> dict[int, int]:
-    """Return ``{pid: number of calls in flight}`` for the calls started under ``origin`` (None: all of this process)."""
+    """Return ``{pid: number of calls in flight}`` of the calls started under ``origin`` (None: of this process)."""
     from pydist._runtime.current import current_node
 
     return current_node().calls_in_flight(origin)

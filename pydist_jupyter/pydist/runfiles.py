@@ -150,11 +150,21 @@ def write(workers: Iterable[tuple[int, int, int | None]]) -> None:
     }
     try:
         path = _own_path()
+        if not path.exists():
+            _forget_the_dead()
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             contents["started"] = json.loads(path.read_text(encoding="utf-8"))["started"]
         _write_atomically(path, json.dumps(contents))
     except OSError as error:
         _log.warning("pydist cannot note its workers for 'pydist ps': %s", error)
+
+
+def _forget_the_dead() -> None:
+    """Remove the files of masters that were killed and have left nothing else: nobody would ever clean those up."""
+    for run in list_runs():
+        if run.here and not run.alive and not run.living_workers():
+            with contextlib.suppress(OSError):
+                run.path.unlink()
 
 
 def _write_atomically(path: Path, text: str) -> None:

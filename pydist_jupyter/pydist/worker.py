@@ -102,7 +102,7 @@ def serve(sock: socket.socket, cookie: str, pipe: int | None = None) -> None:
     output = _Output(node, pipe)
     node.output = output
     sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - for the life of the process
-    sys.stdout, sys.stderr = output.streams  # type: ignore[assignment]
+    sys.stdout, sys.stderr = output.streams
     main = MainLane(node.lanes, node.reader, node.executor, output.flush)
     output.later = main.flush_soon
     shield.install_for_lane(node.executor.cancel_all)

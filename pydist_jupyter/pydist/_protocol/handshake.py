@@ -19,7 +19,17 @@ import json
 import struct
 from typing import Any
 
-__all__ = ["MAX_MESSAGE", "PROTOCOL", "HandshakeError", "check_hello", "check_proof", "hello", "pack_message", "proof", "size_of"]
+__all__ = [
+    "MAX_MESSAGE",
+    "PROTOCOL",
+    "HandshakeError",
+    "check_hello",
+    "check_proof",
+    "hello",
+    "pack_message",
+    "proof",
+    "size_of",
+]
 
 #: Raised by one with each change of the wire that an older peer would misread.
 PROTOCOL = 1
@@ -65,11 +75,14 @@ def check_hello(message: dict[str, Any], python: tuple[int, int]) -> str:
     if "pydist" not in message:
         raise HandshakeError("the other end does not speak pydist's protocol")
     if message["pydist"] != PROTOCOL:
-        raise HandshakeError(f"the other end speaks protocol {message['pydist']}, this process {PROTOCOL}: install one version of pydist")
+        raise HandshakeError(
+            f"the other end speaks protocol {message['pydist']}, this process {PROTOCOL}: install one version of pydist"
+        )
     theirs = tuple(message["python"])
     if theirs != python:
         raise HandshakeError(
-            f"the other end runs Python {theirs[0]}.{theirs[1]}, this process {python[0]}.{python[1]}: use the same minor version"
+            f"the other end runs Python {theirs[0]}.{theirs[1]}, this process {python[0]}.{python[1]}: "
+            "use the same minor version"
         )
     return str(message["nonce"])
 

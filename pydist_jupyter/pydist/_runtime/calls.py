@@ -1,6 +1,6 @@
 """Running what others ask for: decode, run, answer.
 
-    frame ─▶ Call ─▶ inbox ─▶ a lane ─▶ run() ─▶ output, then RESULT, DONE or ERROR on the stream it came by
+frame ─▶ Call ─▶ inbox ─▶ a lane ─▶ run() ─▶ output, then RESULT, DONE or ERROR on the stream it came by
 """
 
 from __future__ import annotations
@@ -43,7 +43,19 @@ _HIDE = frozenset({__file__})
 class Call:
     """One request that came in (or was made to this very process: then there is no connection)."""
 
-    __slots__ = ("answered", "asked", "cancelled", "connection", "frame", "local", "origin", "rid", "shield", "task", "texts")
+    __slots__ = (
+        "answered",
+        "asked",
+        "cancelled",
+        "connection",
+        "frame",
+        "local",
+        "origin",
+        "rid",
+        "shield",
+        "task",
+        "texts",
+    )
 
     def __init__(self, connection: Connection | None, frame: Frame | None, rid: int, origin: int) -> None:
         self.connection = connection
@@ -113,7 +125,8 @@ class Executor:
         if call.local is not None:
             return call.local[0], call.local[1], call.local[2]
         frame, connection = call.frame, call.connection
-        assert frame is not None and connection is not None
+        assert frame is not None
+        assert connection is not None
         call.frame = None  # let the memory go while the call runs
         knowledge = connection.knowledge
         if knowledge.names or knowledge.names_lock.locked():
@@ -129,7 +142,6 @@ class Executor:
             args, kwargs = decode(frame.body, frame.buffers)
             return f, args, kwargs
         f, args, kwargs = decode(frame.body, frame.buffers)
-        call.frame = Frame(CALL, frame.flags, 0, 0, 0, b"", ())
         return f, args, kwargs
 
     def _start_coroutine(self, call: Call, coroutine: Coroutine[Any, Any, Any]) -> None:
@@ -208,7 +220,9 @@ class Executor:
         # An error of remote_do has no other place to go.
         sys.stderr.write(captured.traceback)
 
-    def _send_failure(self, call: Call, connection: Connection, error: BaseException | CapturedException, flags: int) -> None:
+    def _send_failure(
+        self, call: Call, connection: Connection, error: BaseException | CapturedException, flags: int
+    ) -> None:
         captured = error if isinstance(error, CapturedException) else capture(error, _HIDE)
         connection.send(encode_failure(self._node, connection, call.rid, call.origin, captured, flags))
 
@@ -258,7 +272,9 @@ class Executor:
                 self.fail(call, KeyboardInterrupt())
             return
         strike(shield, call)
-        timer = threading.Timer(_PATIENCE, self.fail, (call, KeyboardInterrupt("interrupted inside C code, which goes on there")))
+        timer = threading.Timer(
+            _PATIENCE, self.fail, (call, KeyboardInterrupt("interrupted inside C code, which goes on there"))
+        )
         timer.daemon = True
         timer.start()
 
@@ -274,7 +290,9 @@ def run_batch(f: Any, batch: list[tuple[Any, ...]]) -> tuple[list[Any], Captured
     return values, None
 
 
-def encode_failure(node: Node, connection: Connection, rid: int, origin: int, captured: CapturedException, flags: int) -> bytes:
+def encode_failure(
+    node: Node, connection: Connection, rid: int, origin: int, captured: CapturedException, flags: int
+) -> bytes:
     """Return the frames of an ERROR reply. What cannot travel goes by name, text and traceback."""
     knowledge = connection.knowledge
     ex = captured.ex

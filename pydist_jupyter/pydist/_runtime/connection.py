@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import socket
-import sys
 from _thread import allocate_lock
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -246,10 +245,14 @@ def set_nodelay(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def abstract_address(name: str) -> str:
-    """Return a Unix socket address that leaves nothing on disk (Linux), or a path in the temp folder."""
-    if sys.platform == "linux":
-        return "\0pydist-" + name
+def _temp_folder() -> str:
     import tempfile
 
-    return os.path.join(tempfile.gettempdir(), f"pydist-{name}.sock")
+    return tempfile.gettempdir()
+
+
+def abstract_address(name: str) -> str:
+    """Return a Unix socket address that leaves nothing on disk (Linux), or a path in the temp folder."""
+    if hasattr(select, "epoll"):  # Linux
+        return "\0pydist-" + name
+    return os.path.join(_temp_folder(), f"pydist-{name}.sock")

@@ -89,7 +89,12 @@ def accept(sock: socket.socket, cookie: str, details: dict[str, Any], timeout: f
         opening = line.receive()
         theirs = handshake.check_hello(opening, _python())
         ours = secrets.token_hex(16)
-        line.send({**handshake.hello(ours, _python(), _versions()), "proof": handshake.proof(cookie, "acceptor", ours, theirs)})
+        line.send(
+            {
+                **handshake.hello(ours, _python(), _versions()),
+                "proof": handshake.proof(cookie, "acceptor", ours, theirs),
+            }
+        )
         answer = line.receive()
         handshake.check_proof(answer, cookie, "initiator", ours, theirs)
     except HandshakeError as error:

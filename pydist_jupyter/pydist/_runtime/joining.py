@@ -1,8 +1,8 @@
 """How processes come to know each other.
 
-    master ──handshake──▶ worker: "you are 3"          (the way there is the cluster manager's business)
-    master ──MEMBERS────▶ every worker: who is here, where each listens, who is dead
-    worker ──handshake──▶ worker: at the first call between them
+master ──handshake──▶ worker: "you are 3"          (the way there is the cluster manager's business)
+master ──MEMBERS────▶ every worker: who is here, where each listens, who is dead
+worker ──handshake──▶ worker: at the first call between them
 """
 
 from __future__ import annotations
@@ -137,7 +137,9 @@ def _dial(node: Node, peer: Peer) -> Connection:
     except (OSError, HandshakeError) as error:
         sock.close()
         if isinstance(error, TimeoutError):
-            raise ConnectionError(f"peer {peer.pid} didn't connect to {node.pid} within {_PATIENCE:g} seconds") from None
+            raise ConnectionError(
+                f"peer {peer.pid} didn't connect to {node.pid} within {_PATIENCE:g} seconds"
+            ) from None
         raise ConnectionError(f"peer {peer.pid} cannot be reached from {node.pid}: {error}") from None
     return attach(node, peer, sock)
 

@@ -7,6 +7,7 @@ made on demand and kept for a while. On the master calls always run in pooled th
 
 from __future__ import annotations
 
+import functools
 import threading
 from _thread import allocate_lock, start_new_thread
 from collections import deque
@@ -162,8 +163,11 @@ class MainLane:
                 quiet = quiet + 1 if count == last else 0
                 last = count
             self._is_parked = True
-            if self._due is not None:  # asked for in this moment
-                self._wake()
+            self._wake_if_due()  # asked for in this moment
+
+    def _wake_if_due(self) -> None:
+        if self._due is not None:
+            self._wake()
 
     def _flush_if_due(self) -> float | None:
         """Return how long there is still to wait, None if nothing waits."""
@@ -177,6 +181,9 @@ class MainLane:
         self._on_tick()
         return None
 
+    def _has_news(self, due: float | None) -> bool:
+        return self._reader.wanted or bool(self._lanes.inbox) or self._due is not due
+
     def _stand_in(self) -> None:
         """Serve until the main thread wants to read again; calls go to the pooled threads."""
         reader, lanes = self._reader, self._lanes
@@ -184,6 +191,6 @@ class MainLane:
             while not reader.wanted:
                 lanes.hand_out()
                 left, due = self._flush_if_due(), self._due
-                reader.serve(lambda due=due: reader.wanted or bool(lanes.inbox) or self._due is not due, left)  # type: ignore[misc]
+                reader.serve(functools.partial(self._has_news, due), left)
         finally:
             reader.leave()

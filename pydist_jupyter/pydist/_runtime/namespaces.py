@@ -28,7 +28,7 @@ STABLE = (type(None), bool, int, float, complex, str, bytes, ModuleType, types.B
 
 
 def namespace(name: str) -> dict[str, Any]:
-    """Return the dict in which the functions of module ``name`` live here; made if there is none. Called by unpickling."""
+    """Return the dict in which the functions of module ``name`` live here, made if need be. Called by unpickling."""
     if name == "__mp_main__":
         name = "__main__"
     module = sys.modules.get(name)
@@ -71,8 +71,15 @@ def _beside(name: str, file: str | None, package: str | None) -> bool:
     if not place or name in sys.stdlib_module_names:
         return False
     folder = os.path.dirname(os.path.realpath(place))
-    installed = {sysconfig.get_path(key) for key in ("stdlib", "platstdlib", "purelib", "platlib")} | {*site.getsitepackages(), site.getusersitepackages()}
-    if any(folder == os.path.realpath(root) or folder.startswith(os.path.realpath(root) + os.sep) for root in installed if root):
+    installed = {sysconfig.get_path(key) for key in ("stdlib", "platstdlib", "purelib", "platlib")} | {
+        *site.getsitepackages(),
+        site.getusersitepackages(),
+    }
+    if any(
+        folder == os.path.realpath(root) or folder.startswith(os.path.realpath(root) + os.sep)
+        for root in installed
+        if root
+    ):
         return False
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     here = {os.getcwd()} | ({os.path.dirname(os.path.realpath(main))} if main else set())

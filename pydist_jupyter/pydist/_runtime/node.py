@@ -105,7 +105,9 @@ class Node:
     def start_background(self) -> None:
         """Have a thread that reads when nobody else does; on the master."""
         if self._background is None:
-            self._background = threading.Thread(target=self.reader.serve_in_background, name="pydist-reader", daemon=True)
+            self._background = threading.Thread(
+                target=self.reader.serve_in_background, name="pydist-reader", daemon=True
+            )
             self._background.start()
 
     @staticmethod
@@ -135,7 +137,9 @@ class Node:
         if flags & KEEP and connection.parked:
             self.reader.release(connection)  # nobody is about to wait for it
         if not kwargs and type(f) in _NUMBERED and (number := knowledge.functions.get(f)) and all(map(is_plain, args)):
-            self.ask(connection, slot, pack(CALL, slot.rid, _dumps((args, _NO_KEYWORDS), 5), number, slot.origin, flags))
+            self.ask(
+                connection, slot, pack(CALL, slot.rid, _dumps((args, _NO_KEYWORDS), 5), number, slot.origin, flags)
+            )
             return slot
         with knowledge.lock:
             job = Outgoing(self.definitions, knowledge)
@@ -192,7 +196,16 @@ class Node:
     # ---- writing requests
 
     def _send_job(
-        self, connection: Connection, slot: Slot, job: Outgoing, ahead: bytes, kind: int, data: Any, buffers: list[memoryview], aux: int, flags: int
+        self,
+        connection: Connection,
+        slot: Slot,
+        job: Outgoing,
+        ahead: bytes,
+        kind: int,
+        data: Any,
+        buffers: list[memoryview],
+        aux: int,
+        flags: int,
     ) -> None:
         prelude = ahead + job.prelude(slot.rid)
         self.note_holders(job, connection)
@@ -239,7 +252,9 @@ class Node:
             self._send_job(connection, slot, job, b"", ASK, data, buffers, verb, 0)
         return slot
 
-    def send_value(self, connection: Connection, kind: int, rid: int, value: Any, *, origin: int = 0, flags: int = 0) -> None:
+    def send_value(
+        self, connection: Connection, kind: int, rid: int, value: Any, *, origin: int = 0, flags: int = 0
+    ) -> None:
         """Write a reply with a value of any kind."""
         knowledge = connection.knowledge
         with knowledge.lock:
@@ -337,7 +352,7 @@ class Node:
 
     def drop(self, owner: int, ref: tuple[int, int], n: int) -> None:
         """A handle is gone. Called by finalizers: nothing but an entry in a queue, and a push when it was empty."""
-        self._dropped.append((owner, tuple(ref), n))
+        self._dropped.append((owner, (ref[0], ref[1]), n))
         if len(self._dropped) == 1:
             self.reader.kick()
 
@@ -365,9 +380,9 @@ class Node:
 
     def _handle(self, connection: Connection, frame: Frame) -> None:
         kind = frame.kind
-        if kind == RESULT or kind == DONE or kind == ERROR:
+        if kind in _REPLIES:
             self._settle(connection, frame)
-        elif kind == CALL or kind == ASK:
+        elif kind in _REQUESTS:
             call = Call(connection, frame, frame.rid, frame.origin)
             if frame.flags & KEEP:
                 self.store.hold((connection.pid, frame.rid), connection.pid)
@@ -386,7 +401,7 @@ class Node:
             connection.knowledge.names.append(frame)
         elif kind == CANCEL:
             self.executor.cancel(connection, frame.rid)
-        elif kind == HOLD or kind == RELEASE:
+        elif kind in (HOLD, RELEASE):
             for ref, pid, n in pickle.loads(frame.body) if kind == RELEASE else (pickle.loads(frame.body),):
                 self.store.hold(tuple(ref), pid, n)
         elif kind == MEMBERS:
@@ -439,7 +454,9 @@ class Node:
     def gone(self, connection: Connection) -> ProcessExitedException:
         """Return the exception for a peer whose stream has ended."""
         why = self.peers.get(connection.pid)
-        return (why.exit if why is not None and why.exit is not None else None) or ProcessExitedException(connection.pid)
+        return (why.exit if why is not None and why.exit is not None else None) or ProcessExitedException(
+            connection.pid
+        )
 
     def lose(self, connection: Connection) -> None:
         """A stream has ended. What waits for it fails, once it is known why the process ended."""
@@ -457,13 +474,19 @@ class Node:
         connection.pending.clear()
         for slot in pending:
             # One exception object each: they are raised, and get tracebacks, in different threads.
-            slot.settle(None, ProcessExitedException(why.pid, why.exitcode, why.signal, why.host, why.last_output, len(pending)))
+            slot.settle(
+                None, ProcessExitedException(why.pid, why.exitcode, why.signal, why.host, why.last_output, len(pending))
+            )
 
 
 _NUMBERED = (FunctionType, BuiltinFunctionType)
+_REPLIES = (RESULT, DONE, ERROR)
+_REQUESTS = (CALL, ASK)
 
 
-def pieces(kind: int, rid: int, data: Any, buffers: list[memoryview], aux: int, origin: int, flags: int) -> tuple[bytes, list[memoryview]]:
+def pieces(
+    kind: int, rid: int, data: Any, buffers: list[memoryview], aux: int, origin: int, flags: int
+) -> tuple[bytes, list[memoryview]]:
     """Return a frame as the bytes to write first and the memory to write behind them."""
     if not buffers and len(data) <= _JOIN:
         return pack(kind, rid, bytes(data), aux, origin, flags), []

@@ -86,7 +86,7 @@ class CallStream(io.TextIOBase):
         return "utf-8"
 
     @property
-    def errors(self) -> str:  # type: ignore[override]
+    def errors(self) -> str:  # type: ignore[override, mutable-override]
         """How characters are written that no encoding has."""
         return "backslashreplace"
 

@@ -22,7 +22,20 @@ TERMINATED = "terminated"
 class Peer:
     """One other process."""
 
-    __slots__ = ("address", "config", "connection", "details", "done", "exit", "gone", "manager", "output", "pid", "started", "state")
+    __slots__ = (
+        "address",
+        "config",
+        "connection",
+        "details",
+        "done",
+        "exit",
+        "gone",
+        "manager",
+        "output",
+        "pid",
+        "started",
+        "state",
+    )
 
     def __init__(self, pid: int, state: str = CREATED) -> None:
         self.pid = pid

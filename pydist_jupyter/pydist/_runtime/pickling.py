@@ -95,9 +95,13 @@ class _Quick(pickle.Pickler):
 
 
 def reduce_exception(ex: BaseException) -> Any:
-    """Pickle an exception without its ``__init__``, whose arguments nobody knows; one with rules of its own keeps them."""
+    """Pickle an exception without its ``__init__``, whose arguments nobody knows; rules of its own are kept."""
     cls = type(ex)
-    if cls.__module__ == "builtins" or cls.__reduce__ is not BaseException.__reduce__ or cls.__reduce_ex__ is not object.__reduce_ex__:
+    if (
+        cls.__module__ == "builtins"
+        or cls.__reduce__ is not BaseException.__reduce__
+        or cls.__reduce_ex__ is not object.__reduce_ex__
+    ):
         return NotImplemented
     return _rebuild_exception, (cls, ex.args, {k: v for k, v in ex.__dict__.items() if k != "__notes__"})
 
@@ -197,9 +201,10 @@ class Outgoing:
                     data, _ = self.encode(value, out_of_band=False)
                 except Exception as error:
                     raise pickle.PicklingError(
-                        f"the global {mention[1]!r} that the function uses cannot be sent to process {knowledge.pid}: {error}"
+                        f"the global {mention[1]!r} that the function uses cannot be sent "
+                        f"to process {knowledge.pid}: {error}"
                     ) from error
-                digest = digest_of(data)
+                digest = digest_of(bytes(data))
                 if last is None or last[1] != digest:
                     changed[mention] = bytes(data)
                     self._sent[mention] = (value if type(value) in STABLE else MISSING, digest)
@@ -269,7 +274,7 @@ _full: list[Any] = []
 
 
 def full_pickler() -> Any:
-    """Return the pickler that can send what the notebook has defined; cloudpickle is imported when it is needed first."""
+    """Return the pickler for what the notebook has defined; cloudpickle is imported when it is needed first."""
     if not _full:
         from pydist._runtime.byvalue import FullPickler
 
@@ -292,4 +297,3 @@ def is_plain(value: Any, depth: int = 2) -> bool:
 def decode(body: Any, buffers: Sequence[object] = ()) -> Any:
     """Return the object of a body."""
     return _loads(body, buffers=buffers) if buffers else _loads(body)
-

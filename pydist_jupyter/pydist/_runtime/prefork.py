@@ -33,7 +33,8 @@ def main(fd: int) -> None:
 
     import pydist.worker
 
-    assert cloudpickle and pydist.worker
+    assert cloudpickle is not None
+    assert pydist.worker is not None
     control = socket.socket(fileno=fd)
     # SIGCHLD must interrupt the wait: a handler in Python's own style, waking through a pipe.
     read, write = os.pipe()
@@ -47,12 +48,12 @@ def main(fd: int) -> None:
     children: set[int] = set()
     try:
         while True:
-            ready, _, _ = select.select([control, read], [], [])
+            ready, _, _ = select.select([control.fileno(), read], [], [])
             if read in ready:
                 with contextlib.suppress(BlockingIOError):
                     os.read(read, 4096)
                 _reap(control, children)
-            if control in ready:
+            if control.fileno() in ready:
                 message, fds = _receive(control)
                 if message is None:
                     return
@@ -109,7 +110,9 @@ def _reap(control: socket.socket, children: set[int]) -> None:
         _tell(control, {"ended": pid, "status": os.waitstatus_to_exitcode(status)})
 
 
-def _fork(control: socket.socket, message: dict[str, Any], fds: list[int], children: set[int], own: tuple[int, int]) -> None:
+def _fork(
+    control: socket.socket, message: dict[str, Any], fds: list[int], children: set[int], own: tuple[int, int]
+) -> None:
     parent = os.getpid()
     try:
         pid = os.fork()

@@ -301,7 +301,7 @@ class Reader:
                     self._read_until(connection, slot, deadline, shield)
                 finally:
                     self._stop_reading(connection)
-            while not slot.done and not shield.pending:
+            while not _over(slot, shield):
                 left = None if deadline is None else deadline - monotonic()
                 if left is not None and left <= 0:
                     break
@@ -414,3 +414,7 @@ class Reader:
             shield.sleeping = None
             self._sleepers.remove(lock)
             shield.lower()
+
+
+def _over(slot: Slot, shield: shields.Shield) -> bool:
+    return slot.done or shield.pending

@@ -10,7 +10,7 @@ may sit in is woken); it is raised when the shield comes down.
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import contextlib
 import ctypes
 import os

@@ -74,7 +74,7 @@ class Slot:
             self.callbacks = [*(self.callbacks or ()), callback]
         if self.done:
             with _guard:
-                mine = self.callbacks is not None and callback in self.callbacks
+                mine = callback in (self.callbacks or ())
                 if mine and self.callbacks is not None:
                     self.callbacks.remove(callback)
             if mine:

@@ -93,8 +93,8 @@ class ClusterManager(abc.ABC):
             raise ValueError(f"the manager gave neither a stream nor a port for worker {pid}")
         return socket.create_connection((config.host, config.port))
 
-    def manage(self, pid: int, config: WorkerConfig, op: str) -> None:
-        """Take note of a worker's life: ``"register"``, ``"interrupt"``, ``"deregister"``. Each but the second once."""
+    def manage(self, pid: int, config: WorkerConfig, op: str) -> None:  # noqa: B027 - nothing to do is a good answer
+        """Take note of a worker's life: ``"register"``, ``"interrupt"``, ``"deregister"``; each but the second once."""
 
     def kill(self, pid: int, config: WorkerConfig) -> None:
         """End a worker that did not leave when asked. The default sends SIGKILL to ``config.process``."""
@@ -112,8 +112,24 @@ class ClusterManager(abc.ABC):
 
 
 #: Variables of the notebook's own process that would mislead a worker.
-_MISLEADING = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "MPLBACKEND", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PAGER", "GIT_PAGER", "TERM")
-_BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS")
+_MISLEADING = (
+    "JPY_PARENT_PID",
+    "JPY_SESSION_NAME",
+    "MPLBACKEND",
+    "FORCE_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "PAGER",
+    "GIT_PAGER",
+    "TERM",
+)
+_BLAS_THREADS = (
+    "OPENBLAS_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
 
 
 def worker_environment(extra: dict[str, str] | None, enable_threaded_blas: bool) -> dict[str, str]:

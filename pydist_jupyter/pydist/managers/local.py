@@ -111,7 +111,7 @@ class Helper:
             return int(reply["forked"])
 
     def _receive(self, timeout: float) -> bool:
-        """Take in what the helper says within ``timeout`` seconds; return False if it is gone. The caller holds the lock."""
+        """Take in what the helper says within ``timeout`` seconds; False if it is gone. The caller holds the lock."""
         if not select.select([self._sock], [], [], timeout)[0]:
             return True
         try:
@@ -242,7 +242,11 @@ class LocalManager(ClusterManager):
                 theirs.close()
                 os.close(write)
             yield WorkerConfig(
-                stream=ours, host=socket.gethostname(), output=read, process=_Process(helper, ospid), command=" ".join([exename, *flags])
+                stream=ours,
+                host=socket.gethostname(),
+                output=read,
+                process=_Process(helper, ospid),
+                command=" ".join([exename, *flags]),
             )
 
 
@@ -265,5 +269,3 @@ def close_helpers() -> None:
     with _helpers_lock:
         while _helpers:
             _helpers.popitem()[1].close()
-
-
