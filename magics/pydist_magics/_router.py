@@ -1,0 +1,171 @@
+"""Where the output of workers goes: into the cell that started the call, if that is still possible.
+
+    the cell runs                       there
+    it has ended, the front end is live there all the same: JupyterLab shows it and saves it there
+    it has ended, nobody looks on       into the cell that runs now; if none does, kept until the next one starts
+
+nbclient and papermill throw away what is sent for a cell that has ended, which is why there are two rules.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import contextvars
+import sys
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydist_magics._cells import Cell, Cells
+from pydist_magics._outlog import OutputLog
+from pydist_magics._outputs import flush_streams
+from pydist_magics._pacer import Pacer
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["Router"]
+
+
+class Router:
+    """The `pydist.frontend.OutputRouter` of a shell.
+
+    Args:
+        shell: The shell whose cells are followed.
+        log: Counts the text, limits it and keeps it.
+    """
+
+    def __init__(self, shell: InteractiveShell, log: OutputLog | None = None) -> None:
+        self.log = log or OutputLog()
+        self._shell = shell
+        self._lock = threading.RLock()
+        self._cells = Cells(shell, self._lock)
+        self._here: contextvars.ContextVar[int] = contextvars.ContextVar("pydist_origin", default=0)
+        # The origin for threads that no cell has left its mark in, kept ready because each call asks for it.
+        self._running_origin = 0
+        self._kept: list[tuple[str, str, Mapping[str, Any] | None]] = []
+        self._pacer = Pacer(self._flush_pending)
+
+    # ---- the life of cells
+
+    def attach(self) -> None:
+        """Begin to follow the shell's cells, with the one that is running."""
+        events = self._shell.events
+        events.register("pre_run_cell", self._begin)
+        events.register("post_run_cell", self._end)
+        atexit.register(self.close)
+        if self._cells.executing():
+            self._begin()
+
+    def detach(self) -> None:
+        """Leave the shell alone."""
+        events = self._shell.events
+        events.unregister("pre_run_cell", self._begin)
+        events.unregister("post_run_cell", self._end)
+        atexit.unregister(self.close)
+        self.close()
+
+    def close(self) -> None:
+        """Show what still waits: there will be no other cell."""
+        self._pacer.stop()
+        with self._lock:
+            if self._cells.current is not None:
+                self._cells.current.output.flush()
+            kept, self._kept = self._kept, []
+        file = sys.__stderr__
+        if file is not None:
+            for _, text, _ in kept:
+                file.write(text)
+
+    def _begin(self, info: object = None) -> None:
+        with self._lock:
+            cell = self._cells.begin()
+            self._running_origin = cell.origin
+            kept, self._kept = self._kept, []
+            for stream, text, content in kept:
+                if content is None:
+                    cell.output.write(stream, text)
+                else:
+                    cell.output.display(stream, content)
+            if kept:
+                cell.output.flush()
+        self._here.set(cell.origin)
+
+    def _end(self, result: object = None) -> None:
+        with self._lock:
+            cell = self._cells.end()
+            current = self._cells.current
+            self._running_origin = current.origin if current is not None else 0
+            if cell is None:
+                return
+            cell.output.flush()
+            if note := self.log.note(cell.origin):
+                cell.output.write("stdout", note)
+            cell.output.finish()
+
+    # ---- what the runtime calls
+
+    def origin(self) -> int:
+        """See `pydist.frontend.OutputRouter.origin`."""
+        # Before Python 3.14 a thread does not inherit the context of the cell that started it: the running cell it is.
+        return self._here.get() or self._running_origin
+
+    def text(self, origin: int, stream: str, text: str) -> None:
+        """See `pydist.frontend.OutputRouter.text`."""
+        with self._lock:
+            cell = self._destination(origin)
+            owner = origin or (cell.origin if cell is not None else 0)
+            visible = self.log.admit(owner, text)
+            if cell is None or not cell.running:
+                visible += self.log.note(owner)
+            if not visible:
+                return
+            if cell is None:
+                self._kept.append((stream, visible, None))
+                return
+            cell.output.write(stream, visible)
+            paced = cell.output.pending
+        if paced:
+            self._pacer.poke()
+
+    def display(self, origin: int, pid: int, msg_type: str, content: Mapping[str, Any]) -> None:
+        """See `pydist.frontend.OutputRouter.display`."""
+        with self._lock:
+            cell = self._destination(origin)
+            if msg_type == "update_display_data" and cell is not None and not cell.running:
+                # The front end finds it by its id wherever it is, but a headless one hears only the running cell.
+                cell = self._cells.current or cell
+            if cell is not None:
+                cell.output.display(msg_type, content)
+            elif msg_type != "clear_output":
+                self._kept.append((msg_type, "", content))
+
+    def flush(self, origin: int, pid: int | None = None) -> None:
+        """See to the order: a call of ``origin`` (on ``pid``, if that is known) is done, and its result is next."""
+        with self._lock:
+            cell = self._destination(origin)
+            if cell is not None:
+                cell.output.settle(pid)
+
+    # ---- inside
+
+    def _destination(self, origin: int) -> Cell | None:
+        cell = self._cells.get(origin)
+        if cell is not None and (cell.running or cell.live):
+            return cell
+        if self._cells.current is not None:
+            return self._cells.current
+        latest = self._cells.latest
+        return latest if latest is not None and latest.live else None
+
+    def _flush_pending(self) -> None:
+        with self._lock:
+            for cell in self._cells.pending():
+                cell.output.send_late()
+            running = self._cells.current is not None
+        # This waits for the thread that sends, and the reader must not wait for it in `text`: so not under the lock.
+        # What a cell has put in the place of its streams may be closed by now, or fail as it likes.
+        if running:
+            with contextlib.suppress(Exception):
+                flush_streams()

@@ -1,0 +1,99 @@
+"""What is loaded into one shell: the magics, the router of output, the view of errors, the completion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
+
+import pydist
+import pydist.frontend
+from pydist_magics import _call_magics, _cluster_magics, _pmap_magics, _pydist_magic
+from pydist_magics._command import Command
+from pydist_magics._completion import offers
+from pydist_magics._errors import ErrorView
+from pydist_magics._magic import Magic, bind
+from pydist_magics._router import Router
+from pydist_magics._sources import Sources
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["Session"]
+
+_NAMES = {"pydist": pydist}
+
+
+class Session:
+    """The extension as loaded into a shell.
+
+    Attributes:
+        shell: The shell.
+        sources: The code of its magics.
+        router: Where output of workers goes.
+        errors: How errors of workers are shown.
+    """
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
+        self.sources = Sources(shell)
+        self.router = Router(shell)
+        self.errors = ErrorView(shell)
+        self._magics: dict[tuple[str, str], Magic] = {}
+        self._bound: dict[tuple[str, str], Any] = {}
+
+    def load(self) -> None:
+        """Put everything in its place."""
+        manager = self.shell.magics_manager
+        tables = (_cluster_magics.MAGICS, _call_magics.MAGICS, _pmap_magics.MAGICS, _pydist_magic.MAGICS)
+        for magic in (magic for table in tables for magic in table):
+            for name in magic.all_names:
+                self._magics[magic.kind, name] = magic
+                self._bound[magic.kind, name] = bind(self, magic, name)
+                manager.register_function(self._bound[magic.kind, name], magic.kind, name)
+        self.router.attach()
+        pydist.frontend.set_router(self.router)
+        self.errors.install()
+        self._matchers().append(self._complete)
+        # Hidden: it is there to be used, and is not the user's.
+        self.shell.push(_NAMES, interactive=False)
+
+    def unload(self) -> None:
+        """Take out what is still ours. The cluster stays as it is."""
+        for (kind, name), function in self._bound.items():
+            if self.shell.magics_manager.magics[kind].get(name) is function:
+                del self.shell.magics_manager.magics[kind][name]
+        if pydist.frontend.router() is self.router:
+            pydist.frontend.set_router(None)
+        self.router.detach()
+        self.errors.remove()
+        if self._complete in self._matchers():
+            self._matchers().remove(self._complete)
+        self.shell.drop_by_id(_NAMES)
+
+    def command(self, kind: str, name: str) -> Command | None:
+        """Return what the line of a magic means, None if it is not ours."""
+        magic = self._magics.get((kind, name))
+        return None if magic is None else magic.command
+
+    def _matchers(self) -> list[Any]:
+        completer: Any = self.shell.Completer
+        return completer.custom_matchers if completer is not None else []
+
+    @context_matcher()  # type: ignore[untyped-decorator]
+    def _complete(self, context: CompletionContext) -> SimpleMatcherResult:
+        before = context.text_until_cursor
+        found = offers(before, self.command, pydist.procs)
+        if found is None:
+            return {"completions": [], "suppress": False}
+        choices, partial = found
+        # IPython replaces its own idea of the word before the cursor, which begins at other places than ours.
+        token = context.token
+        lead = len(partial) - len(token)
+        completions = [
+            SimpleCompletion(choice.text[lead:] if lead > 0 else token[:-lead] + choice.text if lead else choice.text)
+            for choice in choices
+        ]
+        for completion, choice in zip(completions, choices, strict=True):
+            completion.type = choice.kind
+        return {"completions": completions, "suppress": bool(completions)}
