@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +101,7 @@ def test_the_result_is_that_of_one_process(cells: dict[str, Outputs]) -> None:
 
 
 @pytest.fixture(scope="module")
-def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def document(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Let ``pydist run`` make the document."""
     html = tmp_path_factory.mktemp("run") / "first-workers.html"
     pydist = Path(sys.executable).with_name("pydist")

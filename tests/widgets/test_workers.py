@@ -57,6 +57,12 @@ def test_what_is_not_known_is_a_dash() -> None:
     assert (row[4], row[5], row[9]) == ("-", "-", "-")
 
 
+def test_a_share_that_was_asked_for_too_soon_is_the_last_one() -> None:
+    before = workers(Process(2, cpu=95.0), Process(3))
+    after = Workers.of([Process(2, cpu=None), Process(3, cpu=50.0)], NOON, before)
+    assert [cells[4] for cells in after.grid.rows] == ["95 %", "50 %"]
+
+
 def test_the_passing_of_time_alone_is_no_change() -> None:
     before = workers(MASTER, Process(2), now=NOON)
     after = workers(MASTER, Process(2, last_heard=NOON + 60, cpu=1.9), now=NOON + 61)

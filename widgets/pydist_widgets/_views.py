@@ -25,10 +25,12 @@ class WorkersView:
     def __init__(self, infos: Callable[[], Iterable[ProcessInfo]], clock: Callable[[], float] = time.time) -> None:
         self._infos = infos
         self._clock = clock
+        self._last: Workers | None = None
 
     def snapshot(self) -> Workers:
         """Ask the cluster, which answers without sending a message."""
-        return Workers.of(self._infos(), self._clock())
+        self._last = Workers.of(self._infos(), self._clock(), self._last)
+        return self._last
 
 
 class ProgressMeter:
@@ -80,8 +82,12 @@ class FutureView:
         self._state = FutureState(f"Future({', '.join(map(str, numbers))})", where, "pending")
         self.on_change: Callable[[], object] | None = None
         """Called in some thread when the call has ended."""
-        future.add_done_callback(self._done)
-        weakref.finalize(future, self._end, "released").atexit = False
+        try:
+            future.add_done_callback(self._done)
+        except ValueError:  # it was released before it was shown
+            self._end("released")
+        else:
+            weakref.finalize(future, self._end, "released").atexit = False
 
     @property
     def ended(self) -> bool:
@@ -96,7 +102,10 @@ class FutureView:
         if future.cancelled():
             self._end("cancelled")
         elif (error := future.exception(0)) is not None:
-            self._end("failed", f"{type(error).__name__}: {error}".partition("\n")[0])
+            # Where it happened is said already.
+            captured = getattr(error, "captured", None)
+            cause = error if captured is None else captured.ex
+            self._end("failed", f"{type(cause).__name__}: {cause}".partition("\n")[0])
         else:
             self._end("done")
 

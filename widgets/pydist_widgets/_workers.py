@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -90,16 +90,25 @@ class Workers:
     """The time of day, for a document that no longer changes."""
     kinds: tuple[str, ...]
     """For each row ``master``, ``busy`` or the state of the worker."""
+    shares: Mapping[int, float | None] = field(compare=False)
+    """The processor's share of each process, in percent of one core."""
 
     @classmethod
-    def of(cls, infos: Iterable[ProcessInfo], now: float) -> Workers:
-        """Return the snapshot of ``infos``; ``now`` (epoch seconds) decides which dates are left out."""
+    def of(cls, infos: Iterable[ProcessInfo], now: float, before: Workers | None = None) -> Workers:
+        """Return the snapshot of ``infos``.
+
+        ``now`` (epoch seconds) decides which dates are left out. A processor's share that was looked for too soon
+        after the last time, and is not known therefore, is taken over from ``before``.
+        """
         infos = sorted(infos, key=lambda info: info.pid)
+        shares = before.shares if before is not None else {}
+        shares = {info.pid: shares.get(info.pid) if info.cpu is None else info.cpu for info in infos}
         return cls(
-            Grid(_caption(infos), _COLUMNS, tuple(map(_row, infos))),
+            Grid(_caption(infos), _COLUMNS, tuple(_row(info, shares[info.pid]) for info in infos)),
             Grid("", _MORE_COLUMNS, tuple(_more(info, now) for info in infos)),
             clock(now, now),
             tuple(map(_kind, infos)),
+            shares,
         )
 
     @cached_property
@@ -136,18 +145,18 @@ def _kind(info: ProcessInfo) -> str:
     return "busy" if info.state == "connected" and info.running else info.state
 
 
-def _row(info: ProcessInfo) -> tuple[str, ...]:
+def _row(info: ProcessInfo, share: float | None) -> tuple[str, ...]:
     kind = _kind(info)
     state = {"master": IN_CHARGE, "busy": BUSY}.get(kind) or STATES.get(kind, kind)
     # Fives: a processor's share is counted in hundredths of a second, and a
     # table that flickers between 98 and 101 says no more.
-    cpu = None if info.cpu is None else 5 * round(info.cpu / 5)
+    share = None if share is None else 5 * round(share / 5)
     return (
         str(info.pid),
         state,
         str(info.running),
         str(info.done),
-        percent(cpu),
+        percent(share),
         size(info.rss),
         NOTHING if info.pid == MASTER else size(info.bytes_out),
         NOTHING if info.pid == MASTER else size(info.bytes_in),
