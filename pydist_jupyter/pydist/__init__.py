@@ -12,6 +12,7 @@ from pydist._batches import (
     splitrange as splitrange,
 )
 from pydist._calls import (
+    close as close,
     fetch as fetch,
     isready as isready,
     put as put,
@@ -19,8 +20,10 @@ from pydist._calls import (
     remotecall as remotecall,
     remotecall_fetch as remotecall_fetch,
     remotecall_wait as remotecall_wait,
+    take as take,
     wait as wait,
 )
+from pydist._channels import AbstractChannel as AbstractChannel, Channel as Channel
 from pydist._cluster import (
     addprocs as addprocs,
     cluster_cookie as cluster_cookie,
@@ -43,6 +46,7 @@ from pydist._everywhere import (
     everywhere_log as everywhere_log,
     remotecall_eval as remotecall_eval,
 )
+from pydist._held import RefInfo as RefInfo, refs as refs
 from pydist._hooks import set_output_hook as set_output_hook
 from pydist._ids import RRID as RRID
 from pydist._ipython import (
@@ -61,7 +65,9 @@ from pydist._procs import (
     workers as workers,
 )
 from pydist._refs import Future as Future, remoteref_id as remoteref_id
+from pydist._remote_channels import RemoteChannel as RemoteChannel, channel_from_id as channel_from_id
 from pydist._spawn import fetchfrom as fetchfrom, remote as remote, spawn as spawn, spawnat as spawnat
+from pydist._waiting import as_completed as as_completed, select as select, wait_any as wait_any
 from pydist.managers import ClusterManager as ClusterManager, LocalManager as LocalManager, WorkerConfig as WorkerConfig
 
 if _TYPE_CHECKING:

@@ -13,6 +13,7 @@ from pydist._runtime.current import current_node
 from pydist._runtime.node import Node
 
 __all__ = [
+    "close",
     "fetch",
     "isready",
     "put",
@@ -20,6 +21,7 @@ __all__ = [
     "remotecall",
     "remotecall_fetch",
     "remotecall_wait",
+    "take",
     "wait",
 ]
 
@@ -139,6 +141,16 @@ def fetch(x: Any, timeout: float | None = None) -> Any:
 def wait(x: Any, timeout: float | None = None) -> Any:
     """Wait until a Future or a channel has a value; return it (not the value). Julia: ``wait``."""
     return x.wait(timeout=timeout)
+
+
+def take(x: Any, timeout: float | None = None) -> Any:
+    """Take the next item of a channel. Julia: ``take!``."""
+    return x.take(timeout=timeout)
+
+
+def close(x: Any) -> None:
+    """Close a channel. Julia: ``close``."""
+    x.close()
 
 
 def isready(x: Any) -> bool:

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
-from pydist import runfiles
+from pydist import _refs, _remote_channels, runfiles
 from pydist._errors import CompositeException, DistributedError, LaunchWorkerError, ProcessExitedException
 from pydist._procs import flatten, workers
 from pydist._protocol.frames import CANCEL, EXIT, pack
@@ -100,6 +100,7 @@ def addprocs(n: Any = "auto", **options: Any) -> list[int]:
         node.topology = params["topology"]
         params["cookie"] = node.cookie
         node.on_lost = _lost
+        node.verbs.update({**_refs.VERBS, **_remote_channels.VERBS})
         node.verbs[WHO] = lambda call, arguments: members_of(node)
         node.start_background()
         if not cluster.at_exit:

@@ -20,7 +20,7 @@ from pydist._runtime.store import Carried
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Future", "remoteref_id"]
+__all__ = ["Future", "Reference", "remoteref_id"]
 
 # The verbs of references.
 FETCH, WAIT, READY, PUT = 1, 2, 3, 4
@@ -29,7 +29,99 @@ _MISSING: Any = object()
 _PENDING, _FINISHED = "PENDING", "FINISHED"
 
 
-class Future(concurrent.futures.Future[Any]):
+class Reference:
+    """What Future and RemoteChannel have in common: a name, an owner, and a share in keeping the value alive.
+
+    Attributes:
+        where: the owner.
+        whence: the process that made the reference.
+        id: its number there.
+    """
+
+    where: int
+    _node: Node
+    _ref: RRID
+    _held: int
+
+    def _set_up(self, node: Node, owner: int, ref: RRID) -> None:
+        self._node = node
+        self._ref = ref
+        self.where = owner
+        self._held = 1
+        if owner == node.pid:
+            node.store.hold(ref, node.pid)
+
+    @classmethod
+    def _received(cls, owner: int, ref: tuple[int, int], held: int) -> Self:
+        """Return the handle of a reference that came in; within one process equal references are one object."""
+        node = current_node()
+        rrid = RRID(*ref)
+        known = node.recall(rrid)
+        if known is not None:
+            known._held += held
+            return known  # type: ignore[no-any-return]
+        self = cls.__new__(cls)
+        self._set_up(node, owner, rrid)
+        self._held = held
+        if owner == node.pid and rrid != NULL_ID:
+            node.store.release(rrid, node.pid)  # `_set_up` holds it once; what came in has been counted by the sender
+        if rrid != NULL_ID:
+            node.remember(self)
+        return self
+
+    @property
+    def whence(self) -> int:
+        """The process that made the reference."""
+        return self._ref.whence
+
+    @property
+    def id(self) -> int:
+        """Its number there."""
+        return self._ref.id
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reference) and self._ref == other._ref
+
+    def __hash__(self) -> int:
+        return hash(self._ref)
+
+    def _check(self) -> None:
+        if self._ref == NULL_ID:
+            raise ValueError("no process with id 0 exists")
+
+    def _reduce(self, rebuild: Callable[..., Any]) -> Any:
+        """Pickle the handle, noting its new holder; ``rebuild(owner, ref, held)`` makes it there."""
+        job = current_job()
+        if job is None:
+            # Not for a process of ours (a file, a queue): a handle that means nothing there, but does no harm.
+            return rebuild, (0, tuple(NULL_ID), 0)
+        job.refs.append((self.where, tuple(self._ref)))
+        self._node.remember(self)
+        return rebuild, (self.where, tuple(self._ref), 1)
+
+    def release(self) -> None:
+        """Let go of the value at its owner now; the handle is of no further use then."""
+        self._let_go()
+        self._ref = NULL_ID
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.release()
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, 0
+        if held:
+            self._node.drop(self.where, self._ref, held)
+
+    def __del__(self) -> None:
+        # Any thread, at any moment: only an entry in a queue.
+        if getattr(self, "_held", 0):
+            self._node.drop(self.where, self._ref, self._held)
+
+
+class Future(Reference, concurrent.futures.Future[Any]):
     """A value that will be there, in process ``where``. Julia: ``Future``.
 
     It stays there until somebody fetches it. It is also a `concurrent.futures.Future`, and can be awaited.
@@ -55,45 +147,23 @@ class Future(concurrent.futures.Future[Any]):
         if owner != node.pid:
             node.peers.connection(owner)  # complains if there is no such process
             node.tell_holder(owner, ref, node.pid, 1)
-        self._set_up(node, owner, ref, None)
+        self._set_up(node, owner, ref)
 
     @classmethod
     def _of(cls, node: Node, owner: int, ref: RRID, slot: Slot | None) -> Future:
         self = cls.__new__(cls)
-        self._set_up(node, owner, ref, slot)
+        self._set_up(node, owner, ref)
+        self._slot = slot
         return self
 
-    def _set_up(self, node: Node, owner: int, ref: RRID, slot: Slot | None) -> None:
-        self._node = node
-        self._ref = ref
-        self.where = owner
-        self._slot = slot
+    def _set_up(self, node: Node, owner: int, ref: RRID) -> None:
+        super()._set_up(node, owner, ref)
+        self._slot: Slot | None = None
         self._value: Any = _MISSING
-        self._held = 1
         self._activated: threading.Condition | None = None
         self._wanted_cancel = False
         #: For a call to this very process.
         self._local_call: Call | None = None
-        if owner == node.pid:
-            node.store.hold(ref, node.pid)
-
-    # ---- identity
-
-    @property
-    def whence(self) -> int:
-        """The process that made the reference."""
-        return self._ref.whence
-
-    @property
-    def id(self) -> int:
-        """Its number there."""
-        return self._ref.id
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Future) and self._ref == other._ref
-
-    def __hash__(self) -> int:
-        return hash(self._ref)
 
     def __repr__(self) -> str:
         state = "pending"
@@ -190,10 +260,6 @@ class Future(concurrent.futures.Future[Any]):
         value = self.fetch()
         return value if index is ... else value[index]
 
-    def _check(self) -> None:
-        if self._ref == NULL_ID:
-            raise ValueError("no process with id 0 exists")
-
     def _watch(self) -> Slot:
         """Return the slot that is settled when the value is there."""
         if self._slot is None:
@@ -247,37 +313,15 @@ class Future(concurrent.futures.Future[Any]):
     # ---- holding
 
     def release(self) -> None:
-        """Let go of the value at the owner, fetched or not. The handle is of no further use if it was not."""
+        """Let go of the value at the owner, fetched or not. A value that was fetched can still be had here."""
         self._let_go()
         if self._value is _MISSING:
             self._ref = NULL_ID
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *args: object) -> None:
-        self.release()
-
-    def _let_go(self) -> None:
-        held, self._held = self._held, 0
-        if held:
-            self._node.drop(self.where, self._ref, held)
-
-    def __del__(self) -> None:
-        # Any thread, at any moment: only an entry in a queue.
-        if getattr(self, "_held", 0):
-            self._node.drop(self.where, self._ref, self._held)
-
     def __reduce__(self) -> Any:
-        job = current_job()
-        if job is None:
-            # Not for a process of ours (a file, a queue): a handle that means nothing there, but does no harm.
-            return _rebuild, (0, NULL_ID, 0, False, None)
-        if self._value is not _MISSING and self.where != self._node.pid:
-            return _rebuild, (self.where, tuple(self._ref), 0, True, self._value)
-        job.refs.append((self.where, tuple(self._ref)))
-        self._node.remember(self)
-        return _rebuild, (self.where, tuple(self._ref), 1, False, None)
+        if current_job() is not None and self._value is not _MISSING and self.where != self._node.pid:
+            return _rebuild_with_value, (self.where, tuple(self._ref), self._value)
+        return self._reduce(_rebuild)
 
     # ---- cancelling
 
@@ -398,23 +442,15 @@ class Future(concurrent.futures.Future[Any]):
             condition.notify_all()
 
 
-def _rebuild(owner: int, ref: tuple[int, int], held: int, has_value: bool, value: Any) -> Future:
-    """Make the handle of a Future that came in; within one process equal references are one object."""
-    node = current_node()
-    rrid = RRID(*ref)
-    known = node.recall(rrid)
-    if known is not None:
-        future: Future = known
-        if held:
-            future._held += held
-    else:
-        future = Future._of(node, owner, rrid, None)
-        future._held = held
-        if owner == node.pid:
-            node.store.release(rrid, node.pid)  # `_set_up` holds it once; what came in has been counted by the sender
-        if rrid != NULL_ID:
-            node.remember(future)
-    if has_value and future._value is _MISSING:
+def _rebuild(owner: int, ref: tuple[int, int], held: int) -> Future:
+    """Make the handle of a Future that came in. Called by unpickling."""
+    return Future._received(owner, ref, held)
+
+
+def _rebuild_with_value(owner: int, ref: tuple[int, int], value: Any) -> Future:
+    """The same for one whose value came along."""
+    future = Future._received(owner, ref, 0)
+    if future._value is _MISSING:
         future._value = value
     return future
 
@@ -442,6 +478,7 @@ def _answer_when_settled(call: Call, ref: tuple[int, int], what: Callable[[Any],
         else:
             node.executor.answer(call, what(entry))
 
+    call.abandon = lambda: True
     if node.store.when_settled(entry, answer):
         answer()
     return LATER

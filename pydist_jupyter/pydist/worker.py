@@ -10,7 +10,7 @@ import time
 import types
 from typing import Any
 
-from pydist._refs import VERBS
+from pydist import _refs, _remote_channels
 from pydist._runtime import shield
 from pydist._runtime.current import set_default_node
 from pydist._runtime.handshaking import accept
@@ -98,7 +98,7 @@ def serve(sock: socket.socket, cookie: str, pipe: int | None = None) -> None:
     set_default_node(node)
     node.on_exit = leave
     node.on_lost = _lost
-    node.verbs.update(VERBS)
+    node.verbs.update({**_refs.VERBS, **_remote_channels.VERBS})
     output = _Output(node, pipe)
     node.output = output
     sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - for the life of the process

@@ -9,9 +9,9 @@ import pickle
 import sys
 import threading
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydist._errors import CapturedException, OpaqueException, RemoteException, capture, remote_exception
 from pydist._protocol.frames import ASK, DONE, ERROR, INLINE, KEEP, MAP, QUIET, RESULT, Frame, pack
@@ -44,6 +44,7 @@ class Call:
     """One request that came in (or was made to this very process: then there is no connection)."""
 
     __slots__ = (
+        "abandon",
         "answered",
         "asked",
         "cancelled",
@@ -65,6 +66,8 @@ class Call:
         self.asked = 0 if frame is None else frame.flags
         self.answered = False
         self.cancelled = False
+        #: For a verb that answers later: takes back what it waits for; False if it is too late for that.
+        self.abandon: Callable[[], bool] | None = None
         #: The shield of the lane that runs it now.
         self.shield: Shield | None = None
         #: Its coroutine's task.
@@ -73,6 +76,12 @@ class Call:
         self.texts: list[TextBuffer | None] | None = None
         #: For a call to this process itself: the function, and where the outcome goes.
         self.local: Any = None
+
+
+class Verb(NamedTuple):
+    """Something that the runtime itself does when it is asked."""
+
+    handler: Callable[[Call, Any], Any]
 
 
 class Executor:
@@ -102,13 +111,19 @@ class Executor:
             if call.cancelled:
                 raise KeyboardInterrupt
             f, args, kwargs = self._decode(call)
-            call.shield = shield
-            try:
-                shield.open(call)
-                value = f(*args, **kwargs)
-            finally:
-                shield.close()
-                call.shield = None
+            call.shield = None if type(f) is Verb else shield
+            if type(f) is Verb:
+                # The runtime's own code is never interrupted in the middle; what of it may be opens the shield itself.
+                value = f.handler(*args)
+                if value is LATER and call.cancelled and call.abandon is not None and call.abandon():
+                    raise KeyboardInterrupt
+            else:
+                try:
+                    shield.open(call)
+                    value = f(*args, **kwargs)
+                finally:
+                    shield.close()
+                    call.shield = None
             if type(value) is CoroutineType:
                 self._start_coroutine(call, value)
                 return
@@ -132,7 +147,7 @@ class Executor:
         if knowledge.names or knowledge.names_lock.locked():
             self._node.put_names_in_place(knowledge, frame.rid)
         if frame.kind == ASK:
-            return self._node.verbs[frame.aux], (call, decode(frame.body, frame.buffers)), {}
+            return Verb(self._node.verbs[frame.aux]), (call, decode(frame.body, frame.buffers)), {}
         if frame.aux:
             f = knowledge.received[frame.aux]
             if type(f) is Frame:
@@ -155,21 +170,31 @@ class Executor:
 
         call.task = coroutines.start(coroutine, ended)
 
+    def run_users_code(self, call: Call, f: Callable[..., Any], *args: Any) -> Any:
+        """Run the user's code in the middle of a verb: interrupts may strike there."""
+        shield = call.shield = shield_of_this_thread()
+        try:
+            shield.open(call)
+            return f(*args)
+        finally:
+            shield.close()
+            call.shield = None
+
     # ---- answering
 
-    def answer(self, call: Call, value: Any) -> None:
-        """The call has ended with a value."""
+    def answer(self, call: Call, value: Any) -> bool:
+        """The call has ended with a value; return whether anybody was there to have it."""
         if not self._first(call):
-            return
+            return False
         connection = call.connection
         if connection is None:
             self.finish_output(call)
             call.local[3](value, None)
-            return
+            return True
         flags = self.finish_output(call)
         asked = call.asked
         if asked & QUIET:
-            return
+            return True
         try:
             if asked & KEEP:
                 self._node.store.settle((connection.pid, call.rid), value)
@@ -187,9 +212,10 @@ class Executor:
                 except BaseException as error:
                     self._send_failure(call, connection, error, flags)
         except EOFError:
-            return  # whoever asked is gone
+            return False
         except KeyboardInterrupt:
-            return  # aimed at the call, which has ended: its answer is out
+            return True  # aimed at the call, which has ended: its answer is out
+        return True
 
     def fail(self, call: Call, error: BaseException) -> None:
         """The call has ended with an exception."""
@@ -259,6 +285,12 @@ class Executor:
         for call in list(self.calls.values()):
             self.interrupt(call)
 
+    def forget(self, connection: Connection) -> None:
+        """Nobody is there any more for what came over this stream: take back what waits."""
+        for call in list(self.calls.values()):
+            if call.connection is connection and call.abandon is not None and call.abandon():
+                self._first(call)
+
     def interrupt(self, call: Call) -> None:
         """Interrupt one call, wherever it is."""
         call.cancelled = True
@@ -268,7 +300,7 @@ class Executor:
         shield = call.shield
         if shield is None:
             # In the queue: it is dropped when its turn comes. Waiting for a verb's answer: answered now.
-            if call.frame is None and call.local is None:
+            if call.abandon is not None and call.abandon():
                 self.fail(call, KeyboardInterrupt())
             return
         strike(shield, call)

@@ -346,6 +346,10 @@ class Node:
         """Return the handle of a reference, None if there is none here."""
         return self._handles.get(ref)
 
+    def handles(self) -> dict[tuple[int, int], Any]:
+        """Return the handles that have travelled, by reference."""
+        return dict(self._handles)
+
     def tell_holder(self, owner: int, ref: tuple[int, int], pid: int, n: int) -> None:
         """Tell the owner of a reference that ``pid`` holds it."""
         self.peers.connection(owner).send(pack(HOLD, 0, _dumps((tuple(ref), pid, n), 5)))
@@ -470,6 +474,7 @@ class Node:
 
     def fail_pending(self, connection: Connection, why: ProcessExitedException) -> None:
         """Fail every request that waits for an answer from this stream."""
+        self.executor.forget(connection)
         pending = list(connection.pending.values())
         connection.pending.clear()
         for slot in pending:

@@ -211,3 +211,22 @@ def install_for_lane(interrupt_all: Callable[[], None]) -> None:
 
 def _raise(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def sleep_on(lock: LockType, timeout: float | None) -> bool:
+    """Acquire a lock that another thread will release, in any lane; return whether that happened in time.
+
+    Raises:
+        KeyboardInterrupt: an interrupt came.
+    """
+    shield = shield_of_this_thread()
+    if shield is MAIN:
+        install()
+    shield.raise_()
+    shield.sleeping = lock
+    try:
+        got = lock.acquire(True, -1 if timeout is None else max(0.0, timeout))
+        return got and not shield.pending
+    finally:
+        shield.sleeping = None
+        shield.lower()

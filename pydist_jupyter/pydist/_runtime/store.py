@@ -46,14 +46,14 @@ class Store:
 
     def __init__(self) -> None:
         self.entries: dict[Ref, Entry] = {}
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._dead: set[int] = set()
 
     def entry(self, ref: Ref) -> Entry:
         """Return the entry of a reference, made now if nobody has touched it before."""
         entry = self.entries.get(ref)
         if entry is None:
-            with self._lock:
+            with self.lock:
                 entry = self.entries.setdefault(ref, Entry())
         return entry
 
@@ -63,7 +63,7 @@ class Store:
         Raises:
             InvalidStateException: it has a value.
         """
-        with self._lock:
+        with self.lock:
             entry = self.entries.get(ref)
             if entry is None:
                 return
@@ -77,7 +77,7 @@ class Store:
 
     def when_settled(self, entry: Entry, callback: Callable[[], None]) -> bool:
         """Call back when the entry is filled; return True, without calling, if it is already."""
-        with self._lock:
+        with self.lock:
             if entry.settled:
                 return True
             entry.callbacks.append(callback)
@@ -85,7 +85,7 @@ class Store:
 
     def hold(self, ref: Ref, pid: int, n: int = 1) -> None:
         """``pid`` holds the reference ``n`` times more."""
-        with self._lock:
+        with self.lock:
             if pid not in self._dead:
                 entry = self.entry(ref)
                 entry.holders.add(pid, n)
@@ -97,7 +97,7 @@ class Store:
 
     def forget(self, pid: int) -> None:
         """``pid`` is dead."""
-        with self._lock:
+        with self.lock:
             self._dead.add(pid)
             for ref, entry in list(self.entries.items()):
                 entry.holders.forget(pid)
