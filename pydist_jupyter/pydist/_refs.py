@@ -503,7 +503,7 @@ def _put(call: Call, arguments: tuple[tuple[int, int], Any]) -> None:
     store.settle(ref, value)
 
 
-VERBS = {FETCH: _fetch, WAIT: _wait, READY: _ready, PUT: _put}
+VERBS: dict[int, Callable[[Call, Any], Any]] = {FETCH: _fetch, WAIT: _wait, READY: _ready, PUT: _put}
 
 
 def start(node: Node, pid: int, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future:

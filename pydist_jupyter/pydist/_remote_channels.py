@@ -62,7 +62,7 @@ class RemoteChannel(Reference):
             node.tell_holder(owner, ref, node.pid, 1)
         self._set_up(node, owner, ref)
         if factory is not None:
-            arguments = (tuple(ref), factory)
+            arguments = ((ref.whence, ref.id), factory)
             if owner == node.pid:
                 _make(None, arguments)
             else:
@@ -193,7 +193,7 @@ class RemoteChannel(Reference):
         return self._node.ask_verb(self.where, OPERATE, (tuple(self._ref), operation, args))
 
     def _backing(self) -> Any:
-        return _backing(self._node, tuple(self._ref))
+        return _backing(self._node, (self.whence, self.id))
 
     def _give_up(self, slot: Slot, operation: str) -> None:
         """Take the ticket back; an item that was on its way goes back too."""
@@ -293,7 +293,7 @@ def _with_ticket(node: Node, channel: Channel[Any], call: Call, operation: str, 
         )
 
     if operation == "put":
-        ticket = channel.start_put(*args, served=served)
+        ticket = channel.start_put(args[0], served)
         value = None
     elif operation == "take":
         value, ticket = channel.start_take(served)
@@ -338,10 +338,10 @@ def channel_from_id(ref: RRID | tuple[int, int]) -> Any:
     Raises:
         LookupError: this process owns no such reference.
     """
-    entry = current_node().store.entries.get(tuple(ref))  # type: ignore[call-overload]
+    entry = current_node().store.entries.get((ref[0], ref[1]))
     if entry is None or entry.backing is None:
         raise LookupError("Local instance of remote reference not found")
     return entry.backing
 
 
-VERBS = {MAKE: _make, OPERATE: _operate}
+VERBS: dict[int, Callable[[Call, Any], Any]] = {MAKE: _make, OPERATE: _operate}

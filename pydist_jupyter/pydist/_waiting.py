@@ -69,7 +69,9 @@ def as_completed(fs: Iterable[Future], timeout: float | None = None) -> Iterator
 
 
 def wait_any(fs: Iterable[Future], timeout: float | None = None) -> tuple[list[Future], list[Future]]:
-    """Wait until at least one Future is ready; return the lists of those that are, and that are not. Julia: ``waitany``.
+    """Wait until at least one Future is ready; return the lists of those that are, and that are not.
+
+    Julia: ``waitany``.
 
     Raises:
         ValueError: there is nothing to wait for.

@@ -77,6 +77,15 @@ class Call:
         #: For a call to this process itself: the function, and where the outcome goes.
         self.local: Any = None
 
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if the call has been interrupted."""
+        if self.cancelled:
+            raise KeyboardInterrupt
+
+    def is_withdrawn(self) -> bool:
+        """Say whether the call has been interrupted and what it waits for could be taken back."""
+        return self.cancelled and self.abandon is not None and self.abandon()
+
 
 class Verb(NamedTuple):
     """Something that the runtime itself does when it is asked."""
@@ -108,18 +117,18 @@ class Executor:
         token = CURRENT_CALL.set(call)
         shield = shield_of_this_thread()
         try:
-            if call.cancelled:
-                raise KeyboardInterrupt
+            call.check()
             f, args, kwargs = self._decode(call)
             call.shield = None if type(f) is Verb else shield
             if type(f) is Verb:
                 # The runtime's own code is never interrupted in the middle; what of it may be opens the shield itself.
                 value = f.handler(*args)
-                if value is LATER and call.cancelled and call.abandon is not None and call.abandon():
+                if value is LATER and call.is_withdrawn():
                     raise KeyboardInterrupt
             else:
                 try:
                     shield.open(call)
+                    call.check()  # an interrupt that came before the shield was open has left its mark only
                     value = f(*args, **kwargs)
                 finally:
                     shield.close()
