@@ -24,12 +24,7 @@ from pydist._calls import (
     wait as wait,
 )
 from pydist._channels import AbstractChannel as AbstractChannel, Channel as Channel
-from pydist._cluster import (
-    addprocs as addprocs,
-    cluster_cookie as cluster_cookie,
-    interrupt as interrupt,
-    rmprocs as rmprocs,
-)
+from pydist._cluster import addprocs as addprocs, cluster_cookie as cluster_cookie
 from pydist._errors import (
     CapturedException as CapturedException,
     CompositeException as CompositeException,
@@ -46,6 +41,7 @@ from pydist._everywhere import (
     everywhere_log as everywhere_log,
     remotecall_eval as remotecall_eval,
 )
+from pydist._futures import Future as Future
 from pydist._held import RefInfo as RefInfo, refs as refs
 from pydist._hooks import set_output_hook as set_output_hook
 from pydist._ids import RRID as RRID
@@ -64,8 +60,9 @@ from pydist._procs import (
     worker_info as worker_info,
     workers as workers,
 )
-from pydist._refs import Future as Future, remoteref_id as remoteref_id
+from pydist._refs import remoteref_id as remoteref_id
 from pydist._remote_channels import RemoteChannel as RemoteChannel, channel_from_id as channel_from_id
+from pydist._removal import interrupt as interrupt, rmprocs as rmprocs
 from pydist._spawn import fetchfrom as fetchfrom, remote as remote, spawn as spawn, spawnat as spawnat
 from pydist._waiting import as_completed as as_completed, select as select, wait_any as wait_any
 from pydist.managers import ClusterManager as ClusterManager, LocalManager as LocalManager, WorkerConfig as WorkerConfig

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from pydist._futures import Future, start
 from pydist._ids import RRID
 from pydist._protocol.frames import QUIET
-from pydist._refs import Future, start
 from pydist._runtime.calls import Call
 from pydist._runtime.current import current_node
 from pydist._runtime.node import Node

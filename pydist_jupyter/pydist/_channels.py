@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import math
 import threading
-from _thread import allocate_lock
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from pydist._errors import InvalidStateException
-from pydist._runtime.shield import shield_of_this_thread, sleep_on
+from pydist._runtime.shield import shield_of_this_thread
+from pydist._tickets import Handed, Sleeper, Ticket
 
-__all__ = ["AbstractChannel", "Channel", "Ticket"]
+__all__ = ["AbstractChannel", "Channel"]
 
 T = TypeVar("T")
 _NOTHING: Any = object()
@@ -48,23 +47,6 @@ class AbstractChannel(Protocol):
 
     def close(self) -> None:
         """Accept nothing more."""
-
-
-class Ticket:
-    """Somebody who waits at a channel.
-
-    Args:
-        served: called with ``(value, error)`` when it is this one's turn; returns whether the value was of use. If it
-            was not, the value goes to the next.
-        value: what a putter has brought.
-    """
-
-    __slots__ = ("done", "served", "value")
-
-    def __init__(self, served: Callable[[Any, BaseException | None], bool], value: Any = None) -> None:
-        self.served = served
-        self.value = value
-        self.done = False
 
 
 class Channel(Generic[T]):
@@ -147,7 +129,7 @@ class Channel(Generic[T]):
                 # Nothing is kept in between: the putter is told when the taker has it.
                 putter = self._putters.popleft()
                 if not putter.done:
-                    return _Handed(putter), None
+                    return Handed(putter), None
             if not self._open:
                 raise InvalidStateException(_CLOSED, "closed")
             ticket = Ticket(served)
@@ -197,7 +179,8 @@ class Channel(Generic[T]):
             self._items.appendleft(value)
             self._show()
 
-    def _put_back(self, putter: Ticket) -> None:
+    def put_back(self, putter: Ticket) -> None:
+        """Let a putter wait on, in front: its taker is gone."""
         with self._lock:
             while self._takers:
                 if self._serve(self._takers.popleft(), putter.value):
@@ -241,7 +224,7 @@ class Channel(Generic[T]):
             TypeError: the item is not of the channel's type.
             TimeoutError: there was no room within ``timeout`` seconds; nothing was added.
         """
-        sleeper = _Sleeper()
+        sleeper = Sleeper()
         shield = shield_of_this_thread()
         shield.raise_()
         try:
@@ -262,7 +245,7 @@ class Channel(Generic[T]):
             InvalidStateException: the channel is closed and empty.
             TimeoutError: there was none within ``timeout`` seconds; the next one is not lost.
         """
-        sleeper = _Sleeper()
+        sleeper = Sleeper()
         shield = shield_of_this_thread()
         value: Any = _NOTHING
         ticket = None
@@ -270,7 +253,7 @@ class Channel(Generic[T]):
             shield.raise_()
             try:
                 value, ticket = self.start_take(sleeper.served)
-                if type(value) is _Handed:
+                if type(value) is Handed:
                     value = value.accept()
             finally:
                 shield.lower()
@@ -300,7 +283,7 @@ class Channel(Generic[T]):
             ValueError: the channel is unbuffered.
             InvalidStateException, TimeoutError: as for `take`.
         """
-        sleeper = _Sleeper()
+        sleeper = Sleeper()
         value, ticket = self.start_look(sleeper.served)
         return value if ticket is None else sleeper.wait(self, ticket, timeout, "there was no item")  # type: ignore[no-any-return]
 
@@ -359,7 +342,7 @@ class Channel(Generic[T]):
                 value, ticket = self.start_take(served)
             except InvalidStateException:
                 return
-            if type(value) is _Handed:
+            if type(value) is Handed:
                 yield value.accept()
             elif ticket is None:
                 yield value
@@ -385,68 +368,3 @@ def _resolve(channel: Channel[Any], ready: Any, value: Any, error: BaseException
 
 #: The name is taken by a parameter above.
 _type = type
-
-
-class _Handed:
-    """An item straight from the hands of a putter, who is told when the taker has it."""
-
-    __slots__ = ("_putter",)
-
-    def __init__(self, putter: Ticket) -> None:
-        putter.done = True
-        self._putter = putter
-
-    def peek(self) -> Any:
-        """Return the item; the putter still waits."""
-        return self._putter.value
-
-    def accept(self) -> Any:
-        """Return the item; the putter goes on."""
-        self._putter.served(None, None)
-        return self._putter.value
-
-    def refuse(self, channel: Channel[Any]) -> None:
-        """The taker is gone: the putter waits on, in front."""
-        self._putter.done = False
-        channel._put_back(self._putter)
-
-
-class _Sleeper:
-    """A thread that waits for its ticket."""
-
-    def __init__(self) -> None:
-        self._lock = allocate_lock()
-        self._lock.acquire()
-        self._error: BaseException | None = None
-        self.value: Any = None
-        self.has_value = False
-
-    def served(self, value: Any, error: BaseException | None) -> bool:
-        """See `Ticket`."""
-        self.value, self._error = value, error
-        self.has_value = error is None
-        try:
-            self._lock.release()
-        except RuntimeError:  # an interrupt has opened it already
-            return True
-        return True
-
-    def wait(self, channel: Channel[Any], ticket: Ticket | None, timeout: float | None, what: str) -> Any:
-        """Sleep until the ticket is served; take it back if that does not happen."""
-        if ticket is None:
-            return None
-        try:
-            deadline = None if timeout is None else monotonic() + timeout
-            while not ticket.done:
-                left = None if deadline is None else deadline - monotonic()
-                if left is not None and left <= 0:
-                    break
-                sleep_on(self._lock, left)
-        except KeyboardInterrupt:
-            channel.abandon(ticket)
-            raise
-        if channel.abandon(ticket):
-            raise TimeoutError(f"{what} within {timeout:g} seconds")
-        if self._error is not None:
-            raise self._error
-        return self.value

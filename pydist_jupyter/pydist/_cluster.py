@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import atexit
-import math
 import os
-import socket
 import threading
 import time
-import warnings
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
-from pydist import _refs, _remote_channels, runfiles
+from pydist import _refs, _remote_channels
 from pydist._errors import CompositeException, DistributedError, LaunchWorkerError, ProcessExitedException
-from pydist._procs import flatten, workers
-from pydist._protocol.frames import CANCEL, EXIT, pack
 from pydist._protocol.handshake import HandshakeError
-from pydist._runtime.connection import Connection
-from pydist._runtime.current import current_node, peek_node
+from pydist._removal import lost, master_only, shutdown_all, write_runfile
+from pydist._runtime.current import current_node
 from pydist._runtime.handshaking import initiate
-from pydist._runtime.joining import WHO, attach, bury, members_of, tell_members
+from pydist._runtime.joining import WHO, attach, members_of, tell_members
 from pydist._runtime.node import Node
 from pydist._runtime.output import STDOUT, Pipe
-from pydist._runtime.peers import CONNECTED, TERMINATING, Peer
+from pydist._runtime.peers import CONNECTED, Peer
 from pydist.managers import ClusterManager, LocalManager, WorkerConfig
 from pydist.managers.base import default_addprocs_params
-from pydist.managers.local import close_helpers
 
-__all__ = ["Removal", "addprocs", "cluster_cookie", "interrupt", "rmprocs"]
+__all__ = ["addprocs", "cluster_cookie"]
 
 _TOPOLOGIES = ("all_to_all", "master_worker", "custom")
 #: Seconds for a worker to come up, unless addprocs(timeout=) or PYDIST_WORKER_TIMEOUT says otherwise; Julia has 60 too.
@@ -55,13 +49,6 @@ def _cluster(node: Node) -> _Cluster:
     if cluster is None:
         cluster = _clusters[id(node)] = _Cluster()
     return cluster
-
-
-def _master() -> Node:
-    node = current_node()
-    if node.pid != 1:
-        raise RuntimeError("Only process 1 can add and remove workers")
-    return node
 
 
 def addprocs(n: Any = "auto", **options: Any) -> list[int]:
@@ -92,14 +79,14 @@ def addprocs(n: Any = "auto", **options: Any) -> list[int]:
         >>> addprocs(2)
         [2, 3]
     """
-    node = _master()
+    node = master_only()
     manager, params = _plan(n, options)
     cluster = _cluster(node)
     with cluster.lock:
         _check_shape(node, cluster, params)
         node.topology = params["topology"]
         params["cookie"] = node.cookie
-        node.on_lost = _lost
+        node.on_lost = lost
         node.verbs.update({**_refs.VERBS, **_remote_channels.VERBS})
         node.verbs[WHO] = lambda call, arguments: members_of(node)
         node.start_background()
@@ -108,7 +95,7 @@ def addprocs(n: Any = "auto", **options: Any) -> list[int]:
             atexit.register(shutdown_all, 1.0)
         pids, failures = _launch(node, cluster, manager, params)
         tell_members(node)
-        _write_runfile(node)
+        write_runfile(node)
         if pids:
             for joined in node.joined:
                 joined(sorted(pids))
@@ -286,151 +273,6 @@ def _summary(pids: Sequence[int], failures: Sequence[Exception]) -> str:
     return f"{len(failures)} worker{'s' * (len(failures) > 1)} could not be started ({failures[0]}); {up}"
 
 
-# ---- the end of workers
-
-
-def _lost(node: Node, connection: Connection) -> None:
-    """A worker's stream has ended: find out why, tell everybody, fail its calls. In a thread of its own."""
-    pid = connection.pid
-    peer = node.peers.get(pid)
-    if peer is None:
-        node.fail_pending(connection, ProcessExitedException(pid))
-        return
-    expected = peer.state == TERMINATING
-    peer.state = TERMINATING
-    node.peers.stop_calls(peer)
-    process = peer.config.process
-    ended = process.wait(1.0) if process is not None else None
-    if ended is None and process is not None:
-        # It has closed its stream and goes on without us: that is no worker any more.
-        process.signal(9)
-        ended = process.wait(1.0)
-    if peer.output is not None:
-        node.reader.remove_other(peer.output.fd)
-        peer.output.finish()
-        os.close(peer.output.fd)
-    exitcode, signal = ended or (None, None)
-    why = ProcessExitedException(pid, exitcode, signal, str(peer.details.get("host", "")), node.desk.last_output(pid))
-    node.desk.flush()
-    bury(node, pid, why)
-    node.fail_pending(connection, why)
-    peer.manager.manage(pid, peer.config, "deregister")
-    node.desk.forget(pid)
-    tell_members(node)
-    _write_runfile(node)
-    peer.gone.set()
-    if not expected:
-        node.desk.notice(f"Worker {pid} terminated: {why}")
-
-
-class Removal:
-    """What `rmprocs` returns: the removal, going on or done. Can be awaited."""
-
-    def __init__(self, pids: list[int]) -> None:
-        self.pids = pids
-        self._done = threading.Event()
-        self._error: BaseException | None = None
-
-    def _finish(self, error: BaseException | None = None) -> None:
-        self._error = error
-        self._done.set()
-
-    def done(self) -> bool:
-        """Return whether it is over."""
-        return self._done.is_set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the workers are gone; return whether they are.
-
-        Raises:
-            TimeoutError: they did not go within the time that was given to `rmprocs`.
-        """
-        over = self._done.wait(timeout)
-        if over and self._error is not None:
-            raise self._error
-        return over
-
-    def __await__(self) -> Generator[Any, None, bool]:
-        import asyncio
-
-        return asyncio.to_thread(self.wait).__await__()
-
-
-def rmprocs(*pids: int | Iterable[int], waitfor: float = math.inf) -> Removal:
-    """Remove workers: they leave the lists at once, end their process, and are killed if they do not.
-
-    Julia: ``rmprocs``.
-
-    Args:
-        *pids: ids and lists of ids. 1 is warned about; unknown and dead ones are ignored.
-        waitfor: seconds to wait; 0: return at once.
-
-    Returns:
-        A waitable: ``.wait(timeout=None)`` or ``await``.
-
-    Raises:
-        TimeoutError: ``rmprocs: pids [..] not terminated after T seconds.``; they are killed in the background.
-        RuntimeError: called on a worker.
-    """
-    node = _master()
-    wanted = flatten(pids)
-    if 1 in wanted:
-        warnings.warn("rmprocs: process 1 not removed", stacklevel=2)
-    peers = [peer for pid in dict.fromkeys(wanted) if pid != 1 and (peer := node.peers.get(pid)) is not None]
-    removal = Removal([peer.pid for peer in peers])
-    for peer in peers:
-        node.peers.stop_calls(peer)
-    tell_members(node)
-    thread = threading.Thread(target=_remove, args=(node, peers, removal), name="pydist-rmprocs", daemon=True)
-    thread.start()
-    if waitfor == 0:
-        return removal
-    if not removal.wait(None if waitfor == math.inf else waitfor):
-        left = [peer.pid for peer in peers if not peer.gone.is_set()]
-        for peer in peers:
-            if not peer.gone.is_set():
-                peer.manager.kill(peer.pid, peer.config)
-        raise TimeoutError(f"rmprocs: pids {left} not terminated after {waitfor:g} seconds.")
-    return removal
-
-
-def _remove(node: Node, peers: list[Peer], removal: Removal) -> None:
-    """Ask, then insist."""
-    for peer in peers:
-        if peer.connection is not None:
-            peer.connection.post(pack(EXIT, 0, b""))
-    deadline = time.monotonic() + _GRACE
-    for peer in peers:
-        if not peer.gone.wait(max(0.0, deadline - time.monotonic())):
-            peer.manager.kill(peer.pid, peer.config)
-            peer.gone.wait(5.0)
-    removal._finish()
-
-
-def interrupt(*pids: int | Iterable[int]) -> None:
-    """Interrupt the calls that run on workers now, each with KeyboardInterrupt. Julia: ``interrupt``.
-
-    Idle workers and process 1 are left alone.
-
-    Args:
-        *pids: ids and lists of ids; none: all workers.
-
-    Raises:
-        ValueError: there is no such process.
-        RuntimeError: called on a worker.
-    """
-    node = current_node()
-    if node.pid != 1:
-        raise RuntimeError("Only process 1 can interrupt workers")
-    wanted = flatten(pids) if pids else workers()
-    peers = [(pid, node.peers.connection(pid)) for pid in wanted if pid != 1]
-    for pid, connection in peers:
-        connection.post(pack(CANCEL, 0, b""))
-        peer = node.peers.get(pid)
-        if peer is not None and peer.manager is not None:
-            peer.manager.manage(pid, peer.config, "interrupt")
-
-
 def cluster_cookie(cookie: str | None = None) -> str:
     """Return the cluster's secret, or set it before the first worker is added. Julia: ``cluster_cookie``.
 
@@ -443,33 +285,3 @@ def cluster_cookie(cookie: str | None = None) -> str:
             raise ValueError(f"a cluster cookie has at most 16 ASCII characters, not {cookie!r}")
         node.cookie = cookie.ljust(16)
     return node.cookie
-
-
-def shutdown_all(grace: float = 1.0) -> None:
-    """End every worker of this process: ask, wait ``grace`` seconds for all, kill. For the end of the master."""
-    node = peek_node()
-    if node is None or node.pid != 1:
-        return
-    peers = node.peers.all()
-    for peer in peers:
-        node.peers.stop_calls(peer)
-        if peer.connection is not None:
-            peer.connection.post(pack(EXIT, 0, b""))
-    deadline = time.monotonic() + grace
-    for peer in peers:
-        if not peer.gone.wait(max(0.0, deadline - time.monotonic())) and peer.manager is not None:
-            peer.manager.kill(peer.pid, peer.config)
-    for peer in peers:
-        peer.gone.wait(1.0)
-    close_helpers()
-    runfiles.remove()
-
-
-def _write_runfile(node: Node) -> None:
-    runfiles.write(
-        [
-            (peer.pid, peer.details["ospid"], None)
-            for peer in node.peers.all()
-            if peer.details.get("host") == socket.gethostname()
-        ]
-    )

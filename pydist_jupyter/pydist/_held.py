@@ -42,7 +42,7 @@ def refs() -> list[RefInfo]:
         True
     """
     node = current_node()
-    node.tidy()
+    node.handles.tidy()
     found = []
     for ref, entry in sorted(node.store.entries.items()):
         kind = "channel" if entry.backing is not None else "value"
@@ -62,7 +62,7 @@ def refs() -> list[RefInfo]:
             )
         )
     owned = {info.ref for info in found}
-    for ref, handle in sorted(node.handles().items()):
+    for ref, handle in sorted(node.handles.travelled().items()):
         if ref not in owned:
             found.append(RefInfo(RRID(*ref), handle.where, "handle", None, (), None))
     return found

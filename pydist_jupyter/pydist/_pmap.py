@@ -18,8 +18,9 @@ from typing import Any
 from pydist import frontend
 from pydist._errors import CapturedException, remote_exception, unwrap
 from pydist._procs import flatten, workers
+from pydist._runtime.asking import Prepared
 from pydist._runtime.current import current_node
-from pydist._runtime.node import Node, Prepared
+from pydist._runtime.node import Node
 from pydist._runtime.slots import Slot
 
 __all__ = ["pmap"]

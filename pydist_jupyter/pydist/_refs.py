@@ -1,26 +1,18 @@
-"""Futures: handles to values that lie, or will lie, in some process."""
+"""Remote references: what all handles have in common, and what an owner does when it is asked about a value."""
 
 from __future__ import annotations
 
-import concurrent.futures
-import threading
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable
+from typing import Any, Self
 
-from pydist._errors import InvalidStateException, RemoteException, remote_exception
 from pydist._ids import NULL_ID, RRID
-from pydist._protocol.frames import DONE, ERROR, INLINE, KEEP
 from pydist._runtime.calls import LATER, Call
 from pydist._runtime.current import current_node
 from pydist._runtime.node import Node
 from pydist._runtime.pickling import current_job
-from pydist._runtime.slots import Slot
 from pydist._runtime.store import Carried
 
-if TYPE_CHECKING:
-    import asyncio
-
-__all__ = ["Future", "Reference", "remoteref_id"]
+__all__ = ["Reference", "remoteref_id"]
 
 # The verbs of references.
 FETCH, WAIT, READY, PUT = 1, 2, 3, 4
@@ -56,7 +48,7 @@ class Reference:
         """Return the handle of a reference that came in; within one process equal references are one object."""
         node = current_node()
         rrid = RRID(*ref)
-        known = node.recall(rrid)
+        known = node.handles.recall(rrid)
         if known is not None:
             known._held += held
             return known  # type: ignore[no-any-return]
@@ -66,7 +58,7 @@ class Reference:
         if owner == node.pid and rrid != NULL_ID:
             node.store.release(rrid, node.pid)  # `_set_up` holds it once; what came in has been counted by the sender
         if rrid != NULL_ID:
-            node.remember(self)
+            node.handles.remember(self)
         return self
 
     @property
@@ -96,7 +88,7 @@ class Reference:
             # Not for a process of ours (a file, a queue): a handle that means nothing there, but does no harm.
             return rebuild, (0, tuple(NULL_ID), 0)
         job.refs.append((self.where, tuple(self._ref)))
-        self._node.remember(self)
+        self._node.handles.remember(self)
         return rebuild, (self.where, tuple(self._ref), 1)
 
     def release(self) -> None:
@@ -113,351 +105,12 @@ class Reference:
     def _let_go(self) -> None:
         held, self._held = self._held, 0
         if held:
-            self._node.drop(self.where, self._ref, held)
+            self._node.handles.drop(self.where, self._ref, held)
 
     def __del__(self) -> None:
         # Any thread, at any moment: only an entry in a queue.
         if getattr(self, "_held", 0):
-            self._node.drop(self.where, self._ref, self._held)
-
-
-class Future(Reference, concurrent.futures.Future[Any]):
-    """A value that will be there, in process ``where``. Julia: ``Future``.
-
-    It stays there until somebody fetches it. It is also a `concurrent.futures.Future`, and can be awaited.
-
-    Args:
-        pid: the process that is to own the value; default: this one. The Future is unset; `put` sets it, once.
-
-    Attributes:
-        where: the owner.
-        whence: the process that made the reference.
-        id: its number there.
-
-    Example:
-        >>> f = Future()
-        >>> f.put(42).fetch()
-        42
-    """
-
-    def __init__(self, pid: int | None = None) -> None:
-        node = current_node()
-        ref = RRID(node.pid, node.next_id())
-        owner = node.pid if pid is None else pid
-        if owner != node.pid:
-            node.peers.connection(owner)  # complains if there is no such process
-            node.tell_holder(owner, ref, node.pid, 1)
-        self._set_up(node, owner, ref)
-
-    @classmethod
-    def _of(cls, node: Node, owner: int, ref: RRID, slot: Slot | None) -> Future:
-        self = cls.__new__(cls)
-        self._set_up(node, owner, ref)
-        self._slot = slot
-        return self
-
-    def _set_up(self, node: Node, owner: int, ref: RRID) -> None:
-        super()._set_up(node, owner, ref)
-        self._slot: Slot | None = None
-        self._value: Any = _MISSING
-        self._activated: threading.Condition | None = None
-        self._wanted_cancel = False
-        #: For a call to this very process.
-        self._local_call: Call | None = None
-
-    def __repr__(self) -> str:
-        state = "pending"
-        if self._value is not _MISSING:
-            state = "done"
-        elif self._slot is not None and self._slot.done:
-            state = "failed" if self._failed() else "done"
-        elif self.where == self._node.pid:
-            entry = self._node.store.entries.get(self._ref)
-            if entry is not None and entry.settled:
-                state = "failed" if entry.captured is not None else "done"
-        return f"Future({self.where}, {self.whence}, {self.id}, {state})"
-
-    # ---- the value
-
-    def isready(self) -> bool:
-        """Return whether the value (or the error) is there; asks the owner if need be. Julia: ``isready``."""
-        self._check()
-        if self._value is not _MISSING or (self._slot is not None and self._slot.done):
-            return True
-        if self.where == self._node.pid:
-            return self._node.store.entry(self._ref).settled
-        if self._slot is not None:
-            return False
-        return bool(self._node.fetch(self._node.ask_verb(self.where, READY, tuple(self._ref))))
-
-    def wait(self, timeout: float | None = None) -> Future:
-        """Wait until it is ready; neither moves nor frees the value. Returns the Future. Julia: ``wait``.
-
-        Raises:
-            RemoteException: the call failed.
-            ProcessExitedException: the owner is gone.
-            TimeoutError: it is not ready within ``timeout`` seconds.
-        """
-        self._wait(timeout)
-        if self._value is _MISSING:
-            self._raise_failure()
-        return self
-
-    def fetch(self, timeout: float | None = None) -> Any:
-        """Return the value, waiting for it; the same object each time. Julia: ``fetch``.
-
-        The first fetch brings it here and frees it at the owner.
-
-        Raises:
-            RemoteException: the call failed; each fetch raises it.
-            ProcessExitedException: the owner is gone.
-            TimeoutError: it is not ready within ``timeout`` seconds.
-        """
-        if self._value is not _MISSING:
-            return self._value
-        self._wait(timeout)
-        self._raise_failure()
-        node = self._node
-        if self.where == node.pid:
-            value = node.store.entry(self._ref).value
-        else:
-            slot = self._slot
-            assert slot is not None
-            assert slot.frame is not None
-            if slot.frame.kind == DONE and slot.frame.flags & INLINE:
-                value = node.value_of(slot)
-            else:
-                value = node.fetch(node.ask_verb(self.where, FETCH, tuple(self._ref)), timeout)
-        self._value = value
-        self._let_go()
-        return value
-
-    def put(self, value: Any) -> Future:
-        """Set the value, once in the whole cluster. Returns the Future. Julia: ``put!``.
-
-        Raises:
-            InvalidStateException: it is set already.
-            ProcessExitedException: the owner is gone.
-        """
-        self._check()
-        if self._value is not _MISSING:
-            raise InvalidStateException("Future can be set only once", "set")
-        node = self._node
-        if self.where == node.pid:
-            node.store.settle(self._ref, value)
-        else:
-            try:
-                node.fetch(node.ask_verb(self.where, PUT, (tuple(self._ref), value)))
-            except RemoteException as error:
-                if isinstance(error.captured.ex, InvalidStateException):
-                    raise error.captured.ex from None
-                raise
-            self._value = value
-            self._let_go()
-        return self
-
-    def __getitem__(self, index: Any) -> Any:
-        value = self.fetch()
-        return value if index is ... else value[index]
-
-    def _watch(self) -> Slot:
-        """Return the slot that is settled when the value is there."""
-        if self._slot is None:
-            self._check()
-            node = self._node
-            if self.where == node.pid:
-                slot = Slot(0, None)
-                entry = node.store.entry(self._ref)
-                self._slot = slot
-                if node.store.when_settled(entry, lambda: self._settle_own(slot)):
-                    self._settle_own(slot)
-            else:
-                self._slot = node.ask_verb(self.where, WAIT, tuple(self._ref))
-        return self._slot
-
-    def _settle_own(self, slot: Slot) -> None:
-        slot.settle(None)
-
-    def _wait(self, timeout: float | None) -> None:
-        if self._value is not _MISSING:
-            return
-        node, slot = self._node, self._watch()
-        try:
-            if not node.wait(slot, timeout):
-                raise TimeoutError(f"{self!r} is not ready after {timeout:g} seconds")
-        except KeyboardInterrupt:
-            # What this very cell has started ends with it; a call of another cell goes on.
-            if slot.origin == node.origin():
-                node.cancel(slot)
-            raise
-
-    def _failed(self) -> bool:
-        slot = self._slot
-        if slot is None:
-            return False
-        if self.where == self._node.pid and slot.frame is None:
-            entry = self._node.store.entries.get(self._ref)
-            return entry is not None and entry.captured is not None
-        return slot.failure is not None or (slot.frame is not None and slot.frame.kind == ERROR)
-
-    def _raise_failure(self) -> None:
-        slot = self._slot
-        assert slot is not None
-        if self.where == self._node.pid:
-            captured = self._node.store.entry(self._ref).captured
-            if captured is not None:
-                raise remote_exception(self._node.pid, captured)
-        elif slot.failure is not None or (slot.frame is not None and slot.frame.kind == ERROR):
-            self._node.value_of(slot)
-
-    # ---- holding
-
-    def release(self) -> None:
-        """Let go of the value at the owner, fetched or not. A value that was fetched can still be had here."""
-        self._let_go()
-        if self._value is _MISSING:
-            self._ref = NULL_ID
-
-    def __reduce__(self) -> Any:
-        if current_job() is not None and self._value is not _MISSING and self.where != self._node.pid:
-            return _rebuild_with_value, (self.where, tuple(self._ref), self._value)
-        return self._reduce(_rebuild)
-
-    # ---- cancelling
-
-    def cancel(self) -> bool:
-        """Drop the call if it has not started, interrupt it if it runs; return False if it is over."""
-        slot = self._slot
-        if self._value is not _MISSING or slot is None or slot.done:
-            return False
-        self._wanted_cancel = True
-        if self._local_call is not None:
-            self._node.executor.interrupt(self._local_call)
-        self._node.cancel(slot)
-        return True
-
-    def cancelled(self) -> bool:
-        """Return whether the call ended by `cancel`."""
-        if not (self._wanted_cancel and self._slot is not None and self._slot.done and self._failed()):
-            return False
-        try:
-            self._raise_failure()
-        except KeyboardInterrupt:
-            return True
-        except Exception:
-            return False
-        return False
-
-    # ---- concurrent.futures and asyncio
-
-    def done(self) -> bool:
-        """Return whether it is ready."""
-        return self.isready()
-
-    def running(self) -> bool:
-        """Return whether it is not ready."""
-        return not self.done()
-
-    def result(self, timeout: float | None = None) -> Any:
-        """Return the value as `fetch` does; raises `concurrent.futures.CancelledError` if it was cancelled."""
-        try:
-            return self.fetch(timeout)
-        except RemoteException:
-            if self.cancelled():
-                raise concurrent.futures.CancelledError from None
-            raise
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Return what the call raised, None if it has a value."""
-        self._wait(timeout)
-        if self.cancelled():
-            raise concurrent.futures.CancelledError
-        if self._value is _MISSING:
-            try:
-                self._raise_failure()
-            except Exception as error:
-                return error
-        return None
-
-    def add_done_callback(self, fn: Callable[[concurrent.futures.Future[Any]], object]) -> None:
-        """Call ``fn(self)`` when it is ready, in some thread; at once if it is."""
-        if self._value is not _MISSING:
-            fn(self)
-        else:
-            self._watch().add_callback(lambda: self._call_back(fn))
-
-    def _call_back(self, fn: Callable[[concurrent.futures.Future[Any]], object]) -> None:
-        try:
-            fn(self)
-        except Exception:
-            import traceback
-
-            traceback.print_exc()
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        ready: asyncio.Future[None] = loop.create_future()
-
-        def tell() -> None:
-            if not ready.done():
-                ready.set_result(None)
-
-        if self._value is _MISSING:
-            self._watch().add_callback(lambda: _call_soon(loop, tell))
-            try:
-                yield from ready.__await__()
-            except asyncio.CancelledError:
-                self.cancel()
-                raise
-            slot = self._slot
-            inline = slot is not None and slot.frame is not None and slot.frame.flags & INLINE
-            if not inline and self.where != self._node.pid and not self._failed():
-                # Its transfer may take a while, and must not stop the loop.
-                return (yield from asyncio.to_thread(self.fetch).__await__())
-        return self.fetch()
-
-    # The private side of concurrent.futures, which its wait() and as_completed() use.
-
-    @property
-    def _condition(self) -> threading.Condition:  # type: ignore[override]
-        if self._activated is None:
-            self._activated = threading.Condition()
-            self._waiters: list[Any] = []
-            self.add_done_callback(lambda future: self._notify())
-        return self._activated
-
-    @property
-    def _state(self) -> str:  # type: ignore[override]
-        ready = self._value is not _MISSING or self._watch().done
-        return _FINISHED if ready else _PENDING
-
-    def _notify(self) -> None:
-        condition = self._activated
-        assert condition is not None
-        with condition:
-            for waiter in self._waiters:
-                (waiter.add_exception if self._failed() else waiter.add_result)(self)
-            condition.notify_all()
-
-
-def _rebuild(owner: int, ref: tuple[int, int], held: int) -> Future:
-    """Make the handle of a Future that came in. Called by unpickling."""
-    return Future._received(owner, ref, held)
-
-
-def _rebuild_with_value(owner: int, ref: tuple[int, int], value: Any) -> Future:
-    """The same for one whose value came along."""
-    future = Future._received(owner, ref, 0)
-    if future._value is _MISSING:
-        future._value = value
-    return future
-
-
-def _call_soon(loop: asyncio.AbstractEventLoop, tell: Callable[[], None]) -> None:
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(tell)
+            self._node.handles.drop(self.where, self._ref, self._held)
 
 
 def remoteref_id(ref: Any) -> RRID:
@@ -504,9 +157,3 @@ def _put(call: Call, arguments: tuple[tuple[int, int], Any]) -> None:
 
 
 VERBS: dict[int, Callable[[Call, Any], Any]] = {FETCH: _fetch, WAIT: _wait, READY: _ready, PUT: _put}
-
-
-def start(node: Node, pid: int, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future:
-    """Start a call whose result stays there; return its Future. The core of `remotecall`."""
-    slot = node.call(pid, f, args, kwargs, KEEP)
-    return Future._of(node, pid, RRID(node.pid, slot.rid), slot)

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Self
 
-from pydist._channels import Channel, _Handed
+from pydist._channels import Channel
 from pydist._errors import InvalidStateException, RemoteException
 from pydist._ids import RRID
 from pydist._refs import Reference
@@ -18,6 +18,7 @@ from pydist._runtime.calls import LATER, Call
 from pydist._runtime.current import current_node
 from pydist._runtime.node import Node
 from pydist._runtime.slots import Slot
+from pydist._tickets import Handed
 
 __all__ = ["RemoteChannel", "channel_from_id"]
 
@@ -297,7 +298,7 @@ def _with_ticket(node: Node, channel: Channel[Any], call: Call, operation: str, 
         value = None
     elif operation == "take":
         value, ticket = channel.start_take(served)
-        if type(value) is _Handed:
+        if type(value) is Handed:
             # The putter goes on when the item has been written out: it may use its memory again then (julia#29932).
             item = value.peek()
             if node.executor.answer(call, item):

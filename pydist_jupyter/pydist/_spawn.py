@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 from pydist._calls import remotecall, remotecall_fetch
+from pydist._futures import Future
 from pydist._procs import workers
-from pydist._refs import Future
 
 __all__ = ["fetchfrom", "remote", "spawn", "spawnat"]
 

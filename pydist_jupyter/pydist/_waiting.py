@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from pydist._channels import Channel
-from pydist._refs import Future
+from pydist._futures import Future
 from pydist._remote_channels import RemoteChannel, _translated
 from pydist._runtime.shield import sleep_on
 

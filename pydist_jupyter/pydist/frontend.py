@@ -107,7 +107,7 @@ def cancel(origin: int) -> dict[int, int]:
 
 def shutdown(grace: float = 1.0) -> None:
     """End every worker: ask, wait up to ``grace`` seconds for all together, then kill. Never raises, safe to repeat."""
-    from pydist._cluster import shutdown_all
+    from pydist._removal import shutdown_all
 
     with contextlib.suppress(Exception):
         shutdown_all(grace)

@@ -1,0 +1,314 @@
+"""The half of a node that asks: requests, their slots, and what must be sent ahead of them."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+from types import BuiltinFunctionType, FunctionType
+from typing import Any, NamedTuple
+
+from pydist import frontend
+from pydist._errors import ProcessExitedException
+from pydist._protocol.frames import ASK, CALL, CANCEL, ERROR, FUNCTION, HOLD, KEEP, MAP, QUIET, pack, pack_sizes
+from pydist._runtime.calls import decode_failure
+from pydist._runtime.connection import Connection
+from pydist._runtime.current import CURRENT_CALL
+from pydist._runtime.definitions import Definitions
+from pydist._runtime.namespaces import namespace
+from pydist._runtime.output import Desk
+from pydist._runtime.peers import Peers
+from pydist._runtime.pickling import Knowledge, Outgoing, decode, is_plain
+from pydist._runtime.reader import Reader
+from pydist._runtime.shield import MAIN, shield_of_this_thread
+from pydist._runtime.slots import Slot
+from pydist._runtime.store import Store
+
+__all__ = ["Asking", "Prepared", "pieces"]
+
+_dumps = pickle.dumps
+_NO_KEYWORDS: dict[str, Any] = {}
+_NUMBERED = (FunctionType, BuiltinFunctionType)
+#: A body above this is written beside its header instead of being joined to it.
+_JOIN = 64 * 1024
+#: A batch up to this length is looked through for values that need no care.
+_FEW = 256
+
+
+class Prepared(NamedTuple):
+    """A function that a peer has by number."""
+
+    number: int
+    connection: Connection
+
+
+class Asking:
+    """What a process needs to ask others; `Node` adds the answering."""
+
+    pid: int
+    definitions: Definitions
+    store: Store
+    desk: Desk
+    peers: Peers
+    reader: Reader
+
+    def __init__(self) -> None:
+        self.next_id = itertools.count(1).__next__
+
+    # ---- asking others
+
+    def origin(self) -> int:
+        """Return the origin for a call that starts now in this thread."""
+        call = CURRENT_CALL.get()
+        if call is not None:
+            return call.origin
+        router = frontend.router()
+        return router.origin() if router is not None else 0
+
+    def call(self, pid: int, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any], flags: int = 0) -> Slot:
+        """Send a call to another process; return the slot of its answer.
+
+        Raises:
+            ValueError, ProcessExitedException: there is no such process.
+            Exception: what pickling the arguments raised; nothing was sent.
+        """
+        connection = self.peers.connection(pid)
+        slot = Slot(self.next_id(), connection, self.origin())
+        knowledge = connection.knowledge
+        if flags & KEEP and connection.parked:
+            self.reader.release(connection)  # nobody is about to wait for it
+        if not kwargs and type(f) in _NUMBERED and (number := knowledge.functions.get(f)) and all(map(is_plain, args)):
+            self.ask(
+                connection, slot, pack(CALL, slot.rid, _dumps((args, _NO_KEYWORDS), 5), number, slot.origin, flags)
+            )
+            return slot
+        with knowledge.lock:
+            job = Outgoing(self.definitions, knowledge)
+            number, ahead = job.function_number(f)
+            data, buffers = job.encode((args, kwargs) if number else (f, args, kwargs))
+            self._send_job(connection, slot, job, ahead, CALL, data, buffers, number, flags)
+        return slot
+
+    def tell(self, pid: int, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Send a call that nobody waits for."""
+        connection = self.peers.connection(pid)
+        slot = Slot(self.next_id(), connection, self.origin())
+        with connection.knowledge.lock:
+            job = Outgoing(self.definitions, connection.knowledge)
+            number, ahead = job.function_number(f)
+            data, buffers = job.encode((args, kwargs) if number else (f, args, kwargs))
+            self._send_job(connection, slot, job, ahead, CALL, data, buffers, number, QUIET)
+        connection.pending.pop(slot.rid, None)
+
+    # ---- a function for many calls
+
+    def prepare(self, pid: int, f: Any) -> Prepared:
+        """Send a function, with all that it captures and mentions now, once; the calls that follow carry its number."""
+        connection = self.peers.connection(pid)
+        with connection.knowledge.lock:
+            job = Outgoing(self.definitions, connection.knowledge)
+            data, buffers = job.encode(f)
+            number = next(connection.knowledge.numbers)
+            prelude = job.prelude(self.next_id())
+            self.note_holders(job, connection)
+            first, rest = pieces(FUNCTION, 0, data, buffers, number, 0, 0)
+            connection.send(prelude + first, rest)
+            job.commit()
+        return Prepared(number, connection)
+
+    def call_prepared(self, pid: int, prepared: Prepared, batch: list[tuple[Any, ...]]) -> Slot:
+        """Map a prepared function over a batch of argument tuples; the answer is ``(values, failure or None)``."""
+        connection = prepared.connection
+        slot = Slot(self.next_id(), connection, self.origin())
+        if len(batch) <= _FEW and all(all(map(is_plain, args)) for args in batch):
+            self.ask(connection, slot, pack(CALL, slot.rid, _dumps(batch, 5), prepared.number, slot.origin, MAP))
+            return slot
+        with connection.knowledge.lock:
+            job = Outgoing(self.definitions, connection.knowledge)
+            data, buffers = job.encode(batch)
+            self._send_job(connection, slot, job, b"", CALL, data, buffers, prepared.number, MAP)
+        return slot
+
+    def forget_prepared(self, pid: int, prepared: Prepared) -> None:
+        """The function is not needed any more."""
+        if not prepared.connection.closed:
+            prepared.connection.post(pack(FUNCTION, 0, b"", prepared.number))
+
+    # ---- writing requests
+
+    def _send_job(
+        self,
+        connection: Connection,
+        slot: Slot,
+        job: Outgoing,
+        ahead: bytes,
+        kind: int,
+        data: Any,
+        buffers: list[memoryview],
+        aux: int,
+        flags: int,
+    ) -> None:
+        prelude = ahead + job.prelude(slot.rid)
+        self.note_holders(job, connection)
+        first, rest = pieces(kind, slot.rid, data, buffers, aux, slot.origin, flags)
+        shield = shield_of_this_thread()
+        was_up = shield.up
+        if not was_up:
+            shield.raise_()
+        try:
+            self.ask(connection, slot, prelude + first, rest)
+            job.commit()
+        finally:
+            if not was_up:
+                shield.lower()
+
+    def ask(self, connection: Connection, slot: Slot, data: bytes, buffers: Any = ()) -> None:
+        """Write a request whose answer goes to ``slot``.
+
+        Raises:
+            ProcessExitedException: the peer is gone.
+        """
+        connection.pending[slot.rid] = slot
+        if slot.origin:
+            self.desk.asked(connection.pid, slot.origin)
+        try:
+            connection.send(data, buffers)
+        except EOFError:
+            connection.pending.pop(slot.rid, None)
+            raise self.gone(connection) from None
+        if connection.closed and connection.pending.pop(slot.rid, None) is not None:
+            raise self.gone(connection)
+
+    def ask_verb(self, pid: int, verb: int, arguments: Any) -> Slot:
+        """Ask another process for a verb of its runtime."""
+        connection = self.peers.connection(pid)
+        slot = Slot(self.next_id(), connection, self.origin())
+        if is_plain(arguments):
+            self.ask(connection, slot, pack(ASK, slot.rid, _dumps(arguments, 5), verb, slot.origin))
+            return slot
+        knowledge = connection.knowledge
+        with knowledge.lock:
+            job = Outgoing(self.definitions, knowledge)
+            data, buffers = job.encode(arguments)
+            self._send_job(connection, slot, job, b"", ASK, data, buffers, verb, 0)
+        return slot
+
+    def send_value(
+        self, connection: Connection, kind: int, rid: int, value: Any, *, origin: int = 0, flags: int = 0
+    ) -> None:
+        """Write a reply with a value of any kind."""
+        knowledge = connection.knowledge
+        with knowledge.lock:
+            job = Outgoing(self.definitions, knowledge)
+            data, buffers = job.encode(value)
+            prelude = job.prelude(rid)
+            self.note_holders(job, connection)
+            first, rest = pieces(kind, rid, data, buffers, 0, origin, flags)
+            connection.send(prelude + first, rest)
+            job.commit()
+
+    def note_holders(self, job: Outgoing, connection: Connection) -> None:
+        """Tell the owners of the references in a message who will hold them, before the message goes."""
+        for owner, ref in job.refs:
+            if owner == self.pid:
+                self.store.hold(ref, connection.pid)
+            else:
+                body = _dumps((ref, connection.pid, 1), 5)
+                (connection if owner == connection.pid else self.peers.connection(owner)).send(pack(HOLD, 0, body))
+
+    def wait(self, slot: Slot, timeout: float | None = None) -> bool:
+        """Wait for an answer; see `Reader.wait`."""
+        shield = shield_of_this_thread()
+        # A pooled lane can be interrupted at any instruction, so it never reads; it sleeps and others read.
+        return self.reader.wait(slot, timeout, direct=shield is MAIN or shield.owner is None)
+
+    def value_of(self, slot: Slot) -> Any:
+        """Return what a settled slot has brought.
+
+        Raises:
+            RemoteException: the call failed over there.
+            ProcessExitedException: the process is gone.
+        """
+        if slot.failure is not None:
+            raise slot.failure
+        frame = slot.frame
+        assert frame is not None
+        if frame.kind == ERROR:
+            assert slot.connection is not None
+            raise decode_failure(slot.connection.pid, frame)
+        connection = slot.connection
+        if connection is not None and connection.knowledge.names:
+            self.put_names_in_place(connection.knowledge, None)
+        return decode(frame.body, frame.buffers)
+
+    def fetch(self, slot: Slot, timeout: float | None = None) -> Any:
+        """Wait for a slot and return its value; an interrupt or a time-out cancels the request over there."""
+        try:
+            if not self.wait(slot, timeout):
+                self.cancel(slot)
+                raise TimeoutError(f"no answer within {timeout} seconds")
+        except KeyboardInterrupt:
+            self.cancel(slot)
+            raise
+        return self.value_of(slot)
+
+    def cancel(self, slot: Slot) -> None:
+        """Interrupt the request of a slot, where it runs."""
+        if not slot.done and slot.connection is not None:
+            slot.connection.post(pack(CANCEL, slot.rid, b""))
+
+    def calls_in_flight(self, origin: int | None = None) -> dict[int, int]:
+        """Return how many requests wait for an answer, by process."""
+        counts: dict[int, int] = {}
+        for peer in self.peers.all():
+            if peer.connection is not None:
+                n = sum(1 for slot in list(peer.connection.pending.values()) if origin is None or slot.origin == origin)
+                if n:
+                    counts[peer.pid] = n
+        return counts
+
+    def cancel_origin(self, origin: int) -> dict[int, int]:
+        """Interrupt all requests of one origin; return how many, by process."""
+        counts = self.calls_in_flight(origin)
+        for peer in self.peers.all():
+            if peer.connection is not None:
+                for slot in list(peer.connection.pending.values()):
+                    if slot.origin == origin:
+                        self.cancel(slot)
+        return counts
+
+    def tell_holder(self, owner: int, ref: tuple[int, int], pid: int, n: int) -> None:
+        """Tell the owner of a reference that ``pid`` holds it."""
+        self.peers.connection(owner).send(pack(HOLD, 0, _dumps((tuple(ref), pid, n), 5)))
+
+    def put_names_in_place(self, knowledge: Knowledge, rid: int | None) -> None:
+        """Bind the globals that came ahead of request ``rid`` (and of earlier ones; None: all) in their namespaces.
+
+        The master's own names are never bound anew by what a worker sends along.
+        """
+        with knowledge.names_lock:
+            while knowledge.names and (rid is None or knowledge.names[0].rid <= rid):
+                frame = knowledge.names.popleft()
+                for (home, name), data in pickle.loads(frame.body).items():
+                    scope = namespace(home)
+                    if self.pid != 1 or name not in scope:
+                        scope[name] = knowledge.own[home, name] = pickle.loads(data)
+
+    def gone(self, connection: Connection) -> ProcessExitedException:
+        """Return the exception for a peer whose stream has ended."""
+        why = self.peers.get(connection.pid)
+        return (why.exit if why is not None and why.exit is not None else None) or ProcessExitedException(
+            connection.pid
+        )
+
+
+def pieces(
+    kind: int, rid: int, data: Any, buffers: list[memoryview], aux: int, origin: int, flags: int
+) -> tuple[bytes, list[memoryview]]:
+    """Return a frame as the bytes to write first and the memory to write behind them."""
+    if not buffers and len(data) <= _JOIN:
+        return pack(kind, rid, bytes(data), aux, origin, flags), []
+    sizes = pack_sizes([buffer.nbytes for buffer in buffers])
+    header = pack(kind, rid, b"", aux, origin, flags, len(buffers))
+    # The header tells the length of sizes and pickle, which are written behind it without being joined.
+    length = len(sizes) + len(data)
+    return length.to_bytes(8, "little") + header[8:] + sizes, [memoryview(data), *buffers]
