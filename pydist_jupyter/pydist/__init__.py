@@ -24,7 +24,7 @@ from pydist._calls import (
     wait as wait,
 )
 from pydist._channels import AbstractChannel as AbstractChannel, Channel as Channel
-from pydist._cluster import addprocs as addprocs, cluster_cookie as cluster_cookie
+from pydist._cluster import addprocs as addprocs, cluster_cookie as cluster_cookie, restart as restart
 from pydist._errors import (
     CapturedException as CapturedException,
     CompositeException as CompositeException,

@@ -6,13 +6,14 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
 from pydist import _refs, _remote_channels
 from pydist._errors import CompositeException, DistributedError, LaunchWorkerError, ProcessExitedException
+from pydist._procs import flatten
 from pydist._protocol.handshake import HandshakeError
-from pydist._removal import lost, master_only, shutdown_all, write_runfile
+from pydist._removal import end, lost, master_only, shutdown_all, write_runfile
 from pydist._runtime.current import current_node
 from pydist._runtime.handshaking import initiate
 from pydist._runtime.joining import WHO, attach, members_of, tell_members
@@ -22,7 +23,7 @@ from pydist._runtime.peers import CONNECTED, Peer
 from pydist.managers import ClusterManager, LocalManager, WorkerConfig
 from pydist.managers.base import default_addprocs_params
 
-__all__ = ["addprocs", "cluster_cookie"]
+__all__ = ["addprocs", "cluster_cookie", "restart"]
 
 _TOPOLOGIES = ("all_to_all", "master_worker", "custom")
 #: Seconds for a worker to come up, unless addprocs(timeout=) or PYDIST_WORKER_TIMEOUT says otherwise; Julia has 60 too.
@@ -167,7 +168,7 @@ def _launch(
         for config in _configs(manager.launch(params)):
             peer = Peer(cluster.next_pid)
             cluster.next_pid += 1
-            peer.manager, peer.config, peer.started = manager, config, time.time()
+            peer.manager, peer.config, peer.params, peer.started = manager, config, params, time.time()
             node.peers.add(peer)
             thread = threading.Thread(target=set_up, args=(peer,), name=f"pydist-setup-{peer.pid}", daemon=True)
             thread.start()
@@ -179,6 +180,58 @@ def _launch(
     for thread in threads:
         thread.join()
     return pids, failures
+
+
+def restart(*pids: int | Iterable[int]) -> None:
+    """Replace workers by fresh processes with the same ids, and run the log of `everywhere` in them.
+
+    What they were working on fails with ProcessExitedException; values that lay there are lost.
+
+    Args:
+        *pids: ids and lists of ids.
+
+    Raises:
+        ValueError: there is no such worker, or it is process 1.
+        CompositeException: some did not come up again.
+        RuntimeError: called on a worker.
+    """
+    node = master_only()
+    wanted = list(dict.fromkeys(flatten(pids)))
+    peers = []
+    for pid in wanted:
+        peer = node.peers.get(pid)
+        if pid == 1:
+            raise ValueError("process 1 cannot restart itself: restart the kernel")
+        if peer is None:
+            raise ValueError(f"no process with id {pid} exists")
+        peers.append(peer)
+    with _cluster(node).lock:
+        end(node, peers)
+        fresh, failures = [], []
+        for old in peers:
+            try:
+                fresh.append(_start_again(node, old))
+            except Exception as error:
+                failures.append(error)
+        tell_members(node)
+        write_runfile(node)
+        if fresh:
+            for joined in node.joined:
+                joined(sorted(fresh))
+    if failures:
+        raise CompositeException(_summary(fresh, failures), failures, fresh)
+
+
+def _start_again(node: Node, old: Peer) -> int:
+    """Launch a worker in the place of one that has ended; return its id."""
+    config = old.manager.relaunch(old.pid, old.config, old.params)
+    node.peers.revive(old.pid)
+    node.store.revive(old.pid)
+    peer = Peer(old.pid)
+    peer.manager, peer.config, peer.params, peer.started = old.manager, config, old.params, time.time()
+    node.peers.add(peer)
+    _set_up(node, peer, old.params)
+    return old.pid
 
 
 def _configs(launched: Any) -> Generator[WorkerConfig]:

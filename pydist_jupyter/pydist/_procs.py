@@ -38,7 +38,7 @@ def procs(pid: int | None = None) -> list[int]:
     if node is None:
         everyone = [1]
     elif node.pid == 1:
-        everyone = [1, *(peer.pid for peer in node.peers.connected())]
+        everyone = [1, *sorted(peer.pid for peer in node.peers.connected())]
     else:
         everyone = sorted({node.pid, *(peer.pid for peer in node.peers.connected())})
     if pid is None:

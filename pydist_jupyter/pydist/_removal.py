@@ -146,7 +146,14 @@ def rmprocs(*pids: int | Iterable[int], waitfor: float = math.inf) -> Removal:
 
 
 def _remove(node: Node, peers: list[Peer], removal: Removal) -> None:
-    """Ask, then insist."""
+    end(node, peers)
+    removal._finish()
+
+
+def end(node: Node, peers: list[Peer]) -> None:
+    """End workers: ask, then insist. Returns when they are gone."""
+    for peer in peers:
+        node.peers.stop_calls(peer)
     for peer in peers:
         if peer.connection is not None:
             peer.connection.post(pack(EXIT, 0, b""))
@@ -155,7 +162,6 @@ def _remove(node: Node, peers: list[Peer], removal: Removal) -> None:
         if not peer.gone.wait(max(0.0, deadline - time.monotonic())):
             peer.manager.kill(peer.pid, peer.config)
             peer.gone.wait(5.0)
-    removal._finish()
 
 
 def interrupt(*pids: int | Iterable[int]) -> None:

@@ -99,6 +99,7 @@ def update_members(node: Node, told: dict[str, Any]) -> None:
         alive.add(pid)
         if pid != node.pid and node.peers.get(pid) is None:
             node.peers.revive(pid)
+            node.store.revive(pid)
             peer = Peer(pid, CONNECTED)
             peer.address = address
             node.peers.add(peer)

@@ -32,6 +32,7 @@ class Peer:
         "gone",
         "manager",
         "output",
+        "params",
         "pid",
         "started",
         "state",
@@ -48,6 +49,8 @@ class Peer:
         self.manager: Any = None
         self.details: dict[str, Any] = {}
         self.output: Any = None
+        #: With which options it was launched.
+        self.params: dict[str, Any] = {}
         self.started = 0.0
         self.done = 0
         #: Set when the process has ended and everybody has been told.

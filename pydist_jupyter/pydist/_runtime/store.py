@@ -103,6 +103,11 @@ class Store:
                 entry.holders.forget(pid)
                 self._sweep(ref, entry)
 
+    def revive(self, pid: int) -> None:
+        """A new process has this id."""
+        with self.lock:
+            self._dead.discard(pid)
+
     def _sweep(self, ref: Ref, entry: Entry) -> None:
         if not entry.holders:
             self.entries.pop(ref, None)

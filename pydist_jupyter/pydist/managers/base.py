@@ -101,6 +101,14 @@ class ClusterManager(abc.ABC):
         if config.process is not None:
             config.process.signal(9)
 
+    def relaunch(self, pid: int, config: WorkerConfig, params: dict[str, Any]) -> WorkerConfig:
+        """Start one worker in the place of ``pid``, which has ended. Called by `restart`, on the master.
+
+        Raises:
+            NotImplementedError: workers of this kind cannot be started one by one.
+        """
+        raise NotImplementedError(f"workers of {self.name} cannot be restarted: remove worker {pid} and add a new one")
+
     def default_addprocs_params(self) -> dict[str, Any]:
         """Return the defaults of this manager's own options."""
         return {}

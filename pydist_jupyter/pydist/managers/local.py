@@ -215,6 +215,10 @@ class LocalManager(ClusterManager):
     def __repr__(self) -> str:
         return "LocalManager()"
 
+    def relaunch(self, pid: int, config: WorkerConfig, params: dict[str, Any]) -> WorkerConfig:
+        """Fork one worker."""
+        return next(LocalManager(1, self.restrict).launch(params))
+
     def launch(self, params: dict[str, Any]) -> Iterator[WorkerConfig]:
         """Fork the workers; the helper is started when there is none of that kind yet."""
         folder = params["dir"] or os.getcwd()
