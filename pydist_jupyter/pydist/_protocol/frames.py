@@ -163,6 +163,10 @@ class FrameParser:
                     continue
                 self._header = header
                 self._start_buffers(body, nbuf)
+                if self._view is None:  # all of them are empty: nothing more is to come
+                    assert self._body is not None
+                    self._finish(frames, Frame(kind, flags, rid, aux, origin, self._body, self._parts))
+                    continue
                 pos = self._pour(data, pos, frames)
                 if self._view is not None:
                     return frames
