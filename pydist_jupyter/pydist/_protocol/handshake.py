@@ -78,13 +78,15 @@ def check_hello(message: dict[str, Any], python: tuple[int, int]) -> str:
         raise HandshakeError(
             f"the other end speaks protocol {message['pydist']}, this process {PROTOCOL}: install one version of pydist"
         )
-    theirs = tuple(message["python"])
-    if theirs != python:
+    theirs, nonce = message.get("python"), message.get("nonce")
+    if not (isinstance(theirs, list) and len(theirs) == 2 and isinstance(nonce, str)):
+        raise HandshakeError("the other end does not speak pydist's protocol")
+    if tuple(theirs) != python:
         raise HandshakeError(
             f"the other end runs Python {theirs[0]}.{theirs[1]}, this process {python[0]}.{python[1]}: "
             "use the same minor version"
         )
-    return str(message["nonce"])
+    return nonce
 
 
 def proof(cookie: str, role: str, ours: str, theirs: str) -> str:
@@ -101,5 +103,6 @@ def check_proof(message: dict[str, Any], cookie: str, role: str, ours: str, thei
     if "refused" in message:
         raise HandshakeError(str(message["refused"]))
     expected = proof(cookie, role, theirs, ours)
-    if not hmac.compare_digest(str(message.get("proof", "")), expected):
+    # As bytes: text is compared only if it is ASCII, and this may be anything.
+    if not hmac.compare_digest(str(message.get("proof", "")).encode("utf-8", "replace"), expected.encode()):
         raise HandshakeError("Invalid connection credentials sent by remote.")

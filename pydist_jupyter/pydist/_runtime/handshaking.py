@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 import secrets
@@ -37,7 +38,10 @@ class _Line:
 
     def receive(self) -> dict[str, Any]:
         size = handshake.size_of(self._exactly(4))
-        message = json.loads(self._exactly(size))
+        try:
+            message = json.loads(self._exactly(size))
+        except (ValueError, RecursionError):
+            message = None
         if not isinstance(message, dict):
             raise HandshakeError("the other end does not speak pydist's protocol")
         return message
@@ -98,7 +102,8 @@ def accept(sock: socket.socket, cookie: str, details: dict[str, Any], timeout: f
         answer = line.receive()
         handshake.check_proof(answer, cookie, "initiator", ours, theirs)
     except HandshakeError as error:
-        line.send({"refused": str(error)})
+        with contextlib.suppress(OSError):  # it may be gone already
+            line.send({"refused": str(error)})
         raise
     line.send({"details": details})
     sock.settimeout(None)
