@@ -218,14 +218,29 @@ def capture(ex: BaseException, hide: frozenset[str] = frozenset()) -> CapturedEx
 
     Julia: ``CapturedException``.
     """
-    frames = _frames(ex.__traceback__, hide)
-    prologue = ""
-    cause = ex.__cause__ or (None if ex.__suppress_context__ else ex.__context__)
-    if cause is not None and not isinstance(ex, RemoteException):
-        bridge = "The above exception was the direct cause of" if ex.__cause__ else "During handling of"
-        tail = " the following exception:" if ex.__cause__ else " the above exception, another exception occurred:"
-        prologue = capture(cause, hide).traceback + f"\n{bridge}{tail}\n\n"
-    return CapturedException(ex, frames, prologue)
+    return CapturedException(ex, _frames(ex.__traceback__, hide), _causes(ex, hide))
+
+
+#: More causes than these are not told: a loop of retries may have piled up thousands.
+_MOST_CAUSES = 50
+
+
+def _causes(ex: BaseException, hide: frozenset[str]) -> str:
+    """Return what Python would print in front of the exception: its causes, the first one first."""
+    parts: list[str] = []
+    seen = {id(ex)}
+    while len(parts) < _MOST_CAUSES and not isinstance(ex, RemoteException):
+        direct = ex.__cause__
+        cause = direct or (None if ex.__suppress_context__ else ex.__context__)
+        if cause is None or id(cause) in seen:  # users can make rings of them
+            break
+        seen.add(id(cause))
+        bridge = "The above exception was the direct cause of" if direct else "During handling of"
+        tail = " the following exception:" if direct else " the above exception, another exception occurred:"
+        text = CapturedException(cause, _frames(cause.__traceback__, hide)).traceback
+        parts.append(f"{text}\n{bridge}{tail}\n\n")
+        ex = cause
+    return "".join(reversed(parts))
 
 
 def _frames(tb: TracebackType | None, hide: frozenset[str]) -> list[RemoteFrame]:
@@ -255,7 +270,11 @@ class RemoteException(DistributedError):
         _fill(self, pid, captured)
 
     def __str__(self) -> str:
-        text = str(self.captured.ex) or type(self.captured.ex).__name__
+        try:
+            text = str(self.captured.ex)
+        except Exception:
+            text = ""  # the user's own class cannot say it
+        text = text or type(self.captured.ex).__name__
         return f"On worker {self.pid}: {text}" if self.pid != 1 else text
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -321,7 +340,7 @@ def _shape_like(cls: type[RemoteException], original: BaseException) -> RemoteEx
         builtin.__init__(self, *original.args)
     self.args = original.args
     self.__dict__.update({k: v for k, v in original.__dict__.items() if k not in ("__notes__", "pid", "captured")})
-    for name in ("code", "value", "name", "obj", "errno", "strerror", "filename", "filename2"):
+    for name in ("code", "value", "name", "obj", "errno", "strerror", "filename", "filename2", "path"):
         # Fields that C code keeps beside __dict__; they need not come from args.
         if hasattr(original, name) and hasattr(self, name):
             try:
