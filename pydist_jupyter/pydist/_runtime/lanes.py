@@ -65,10 +65,23 @@ class Lanes:
                     call = inbox.popleft()
                 except IndexError:
                     return
-                self.start(call)
+                self._start(call)
 
     def start(self, call: Call) -> None:
-        """Start a call in a pooled thread; return when the thread has it in hand, so that starts keep their order."""
+        """Start one call in a pooled thread, from any thread."""
+        shield = shield_of_this_thread()
+        was_up = shield.up
+        if not was_up:
+            shield.raise_()
+        try:
+            with self._handing:
+                self._start(call)
+        finally:
+            if not was_up:
+                shield.lower()
+
+    def _start(self, call: Call) -> None:
+        """Return when the thread has the call in hand, so that starts keep their order. The caller holds `_handing`."""
         try:
             lane = self._idle.pop()
         except IndexError:
