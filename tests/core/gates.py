@@ -29,6 +29,15 @@ def _stand(name: str, value: Any = None) -> Any:
     return value
 
 
+def _spin(name: str) -> int:
+    came, opened = _events(name)
+    came.set()
+    rounds = 0
+    while not opened.is_set():
+        rounds += 1
+    return rounds
+
+
 def _has_come(name: str) -> bool:
     return _events(name)[0].wait(LIMIT)
 
@@ -37,14 +46,15 @@ def _open(name: str) -> None:
     _events(name)[1].set()
 
 
-def _is_open(name: str) -> bool:
-    return _events(name)[1].is_set()
-
-
 class Gate:
-    """One gate in one process. ``gate.stand`` is the function to call there; the rest is for the test."""
+    """One gate in one process.
+
+    ``gate.stand(name, value)`` is the function to call there, and ``gate.spin(name)`` the one that computes without
+    end instead of sleeping; the rest is for the test.
+    """
 
     stand: Callable[..., Any] = staticmethod(_stand)
+    spin: Callable[[str], int] = staticmethod(_spin)
 
     def __init__(self, pid: int, name: str) -> None:
         self.pid = pid
