@@ -12,6 +12,7 @@ from pydist._batches import (
     splitrange as splitrange,
 )
 from pydist._calls import (
+    AbstractWorkerPool as AbstractWorkerPool,
     close as close,
     fetch as fetch,
     isready as isready,
@@ -49,7 +50,13 @@ from pydist._ipython import (
     load_ipython_extension as load_ipython_extension,
     unload_ipython_extension as unload_ipython_extension,
 )
-from pydist._pmap import pmap as pmap
+from pydist._pmap import asyncmap as asyncmap, pgenerate as pgenerate, pimap as pimap, pmap as pmap, retry as retry
+from pydist._pools import (
+    CachingPool as CachingPool,
+    WorkerPool as WorkerPool,
+    default_worker_pool as default_worker_pool,
+    set_default_worker_pool as set_default_worker_pool,
+)
 from pydist._procs import (
     WorkerInfo as WorkerInfo,
     WorkerList as WorkerList,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pydist._futures import Future, start
+from pydist._futures import Future, start, start_prepared
 from pydist._ids import RRID
 from pydist._protocol.frames import QUIET
 from pydist._runtime.calls import Call
@@ -13,6 +14,7 @@ from pydist._runtime.current import current_node
 from pydist._runtime.node import Node
 
 __all__ = [
+    "AbstractWorkerPool",
     "close",
     "fetch",
     "isready",
@@ -28,6 +30,33 @@ __all__ = [
 R = TypeVar("R")
 
 
+class AbstractWorkerPool(abc.ABC):
+    """What a call may be sent to instead of an id: it says which worker is to do it. Julia: ``AbstractWorkerPool``."""
+
+    @abc.abstractmethod
+    def push(self, pid: int) -> Any:
+        """Add a worker."""
+
+    @abc.abstractmethod
+    def take(self, timeout: float | None = None) -> int:
+        """Return a free worker, waiting for one. Called before each call to the pool."""
+
+    @abc.abstractmethod
+    def put(self, pid: int) -> Any:
+        """Take a worker back. Called when the call has ended, however."""
+
+    @abc.abstractmethod
+    def workers(self) -> list[int]:
+        """Return the ids of all its live workers."""
+
+    def prepared(self, pid: int, f: Callable[..., Any]) -> Any:
+        """Return the function as that worker has it already, or None. For pools that keep functions there."""
+        return None
+
+
+Target = int | AbstractWorkerPool
+
+
 def _check(f: Any, pid: Any) -> int:
     if not callable(f):
         raise TypeError(f"the first argument must be callable, not {f!r}; the process comes second")
@@ -36,7 +65,7 @@ def _check(f: Any, pid: Any) -> int:
     return pid
 
 
-def remotecall(f: Callable[..., Any], pid: int, /, *args: Any, **kwargs: Any) -> Future:
+def remotecall(f: Callable[..., Any], pid: Target, /, *args: Any, **kwargs: Any) -> Future:
     """Start ``f(*args, **kwargs)`` in process ``pid``; return the Future of its result. Julia: ``remotecall``.
 
     Raises:
@@ -49,6 +78,8 @@ def remotecall(f: Callable[..., Any], pid: int, /, *args: Any, **kwargs: Any) ->
         >>> remotecall(pow, 2, 3, 4).fetch()
         81
     """
+    if isinstance(pid, AbstractWorkerPool):
+        return _on_pool(pid, f, args, kwargs)
     pid = _check(f, pid)
     node = current_node()
     if pid == node.pid:
@@ -56,7 +87,24 @@ def remotecall(f: Callable[..., Any], pid: int, /, *args: Any, **kwargs: Any) ->
     return start(node, pid, f, args, kwargs)
 
 
-def remotecall_wait(f: Callable[..., Any], pid: int, /, *args: Any, **kwargs: Any) -> Future:
+def _on_pool(pool: AbstractWorkerPool, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future:
+    """Start a call on a free worker of a pool; the worker is busy until the call has ended."""
+    _check(f, 1)
+    pid = pool.take()
+    try:
+        prepared = pool.prepared(pid, f)
+        node = current_node()
+        future = (
+            remotecall(f, pid, *args, **kwargs) if prepared is None else start_prepared(node, prepared, args, kwargs)
+        )
+    except BaseException:
+        pool.put(pid)
+        raise
+    future.add_done_callback(lambda done: pool.put(pid))
+    return future
+
+
+def remotecall_wait(f: Callable[..., Any], pid: Target, /, *args: Any, **kwargs: Any) -> Future:
     """Run ``f(*args, **kwargs)`` in process ``pid``, wait for its end, leave the result there.
 
     Julia: ``remotecall_wait``.
@@ -72,7 +120,7 @@ def remotecall_wait(f: Callable[..., Any], pid: int, /, *args: Any, **kwargs: An
     return remotecall(f, pid, *args, **kwargs).wait()
 
 
-def remotecall_fetch(f: Callable[..., R], pid: int, /, *args: Any, **kwargs: Any) -> R:
+def remotecall_fetch(f: Callable[..., R], pid: Target, /, *args: Any, **kwargs: Any) -> R:
     """Return ``f(*args, **kwargs)`` of process ``pid``. Julia: ``remotecall_fetch``.
 
     An interrupt (Ctrl-C) interrupts the call over there too.
@@ -86,6 +134,8 @@ def remotecall_fetch(f: Callable[..., R], pid: int, /, *args: Any, **kwargs: Any
         >>> remotecall_fetch(pow, 2, 3, 4)
         81
     """
+    if isinstance(pid, AbstractWorkerPool):
+        return _on_pool(pid, f, args, kwargs).fetch()  # type: ignore[no-any-return]
     pid = _check(f, pid)
     node = current_node()
     if pid == node.pid:
@@ -93,12 +143,16 @@ def remotecall_fetch(f: Callable[..., R], pid: int, /, *args: Any, **kwargs: Any
     return node.fetch(node.call(pid, f, args, kwargs))  # type: ignore[no-any-return]
 
 
-def remote_do(f: Callable[..., Any], pid: int, /, *args: Any, **kwargs: Any) -> None:
+def remote_do(f: Callable[..., Any], pid: Target, /, *args: Any, **kwargs: Any) -> None:
     """Run ``f(*args, **kwargs)`` in process ``pid`` without waiting; an error is printed. Julia: ``remote_do``.
 
     Raises:
         Exception: as for `remotecall`.
     """
+    if isinstance(pid, AbstractWorkerPool):
+        pool = pid
+        pid = pool.take()
+        pool.put(pid)  # nobody will say when it has ended
     pid = _check(f, pid)
     node = current_node()
     if pid == node.pid:

@@ -11,6 +11,7 @@ from pydist._errors import InvalidStateException, RemoteException, remote_except
 from pydist._ids import NULL_ID, RRID
 from pydist._protocol.frames import DONE, ERROR, INLINE, KEEP
 from pydist._refs import FETCH, PUT, READY, WAIT, Reference
+from pydist._runtime.asking import Prepared
 from pydist._runtime.calls import Call
 from pydist._runtime.current import current_node
 from pydist._runtime.node import Node
@@ -20,7 +21,7 @@ from pydist._runtime.slots import Slot
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Future", "start"]
+__all__ = ["Future", "start", "start_prepared"]
 
 _MISSING: Any = object()
 _PENDING, _FINISHED = "PENDING", "FINISHED"
@@ -369,3 +370,9 @@ def start(node: Node, pid: int, f: Any, args: tuple[Any, ...], kwargs: dict[str,
     """Start a call whose result stays there; return its Future. The core of `remotecall`."""
     slot = node.call(pid, f, args, kwargs, KEEP)
     return Future._of(node, pid, RRID(node.pid, slot.rid), slot)
+
+
+def start_prepared(node: Node, prepared: Prepared, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future:
+    """The same for a function that the process has already."""
+    slot = node.call_numbered(prepared, args, kwargs, KEEP)
+    return Future._of(node, prepared.connection.pid, RRID(node.pid, slot.rid), slot)

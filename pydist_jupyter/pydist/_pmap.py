@@ -1,39 +1,16 @@
-"""``pmap``: one function over many inputs, on all workers.
-
-    inputs ─▶ batches ─▶ at most a few in flight on each worker ─▶ results by index
-                 ▲                    │ failure
-                 └── retries ◀── retry_check, on_error (here, on the master)
-
-The calling thread does it all: it feeds, and reads the answers of all workers itself.
-"""
+"""``pmap`` and its relatives; the engine is in _mapping.py."""
 
 from __future__ import annotations
 
-import time
-from _thread import get_ident as _ident
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from pydist import frontend
-from pydist._errors import CapturedException, remote_exception, unwrap
+from pydist._calls import AbstractWorkerPool
+from pydist._mapping import Rules, Run, View, here
 from pydist._procs import flatten, workers
-from pydist._runtime.asking import Prepared
 from pydist._runtime.current import current_node
-from pydist._runtime.node import Node
-from pydist._runtime.slots import Slot
 
-__all__ = ["pmap"]
-
-#: ``batch_size="auto"``: a batch should take about this long (seconds), and hold no more than so many items.
-_TARGET = 0.001
-_CAP = 256
-#: Below this time for a message a second one waits at each worker, so that it never idles between two.
-_QUICK = 0.0005
-#: A progress display is told no more often than this (seconds).
-_PROGRESS = 0.05
-#: How long an interrupted pmap waits for its workers to stop.
-_STOPPING = 0.5
+__all__ = ["asyncmap", "pgenerate", "pimap", "pmap", "retry"]
 
 
 def pmap(
@@ -74,40 +51,192 @@ def pmap(
         >>> pmap(pow, [1, 2, 3], [2, 2, 2])
         [1, 4, 9]
     """
-    if not callable(f):
-        raise TypeError(f"pmap: the first argument must be callable, not {f!r}")
-    if not iterables:
-        raise TypeError("pmap needs at least one iterable after the function")
-    if batch_size != "auto" and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
-        raise ValueError(f'batch_size must be specified as a positive integer or "auto". batch_size={batch_size}')
-    for iterable in iterables:
-        if not isinstance(iterable, Iterable) and not hasattr(iterable, "__getitem__"):
-            raise TypeError(f"pmap: {iterable!r} is not iterable")
-    node = current_node()
-    rules = _Rules(on_error, [float(delay) for delay in retry_delays], retry_check)
-    total = min((len(it) for it in iterables if hasattr(it, "__len__")), default=None)
-    view = _View(node, f, progress, total)
-    source: Iterator[tuple[Any, ...]] = zip(*iterables, strict=False)
-    try:
-        pids = _pool(pool)
-        if not distributed or all(pid == node.pid for pid in pids()):
-            results = _here(f, source, rules, view)
+    plan = _Plan(f, iterables, pool, distributed, batch_size, Rules(on_error, retry_delays, retry_check), progress)
+    results = dict(plan.results(keep=True))
+    return [results[i] for i in range(len(results))]
+
+
+def pimap(
+    f: Callable[..., Any],
+    *iterables: Any,
+    ordered: bool = True,
+    pool: Any = None,
+    distributed: bool = True,
+    batch_size: int | str = 1,
+    on_error: Callable[[BaseException], Any] | None = None,
+    retry_delays: Iterable[float] = (),
+    retry_check: Callable[..., Any] | None = None,
+    progress: bool | str | None = False,
+) -> Iterator[Any]:
+    """Yield what `pmap` would return, as it comes. Work goes on while results are asked for, a little ahead of them.
+
+    Args:
+        f: the function.
+        *iterables: its inputs, which may be infinite.
+        ordered: in input order; False: as completed.
+        pool: as for `pmap`, like all that follow.
+        distributed: False: run here.
+        batch_size: items per message, or ``"auto"``.
+        on_error: what to do with an item that has failed for good.
+        retry_delays: seconds before further attempts.
+        retry_check: whether to try again.
+        progress: a live display.
+
+    Raises:
+        Exception: as `pmap`, when the failed item is asked for. Closing the iterator stops the work.
+
+    Example:
+        >>> next(pimap(abs, [-1, -2]))
+        1
+    """
+    rules = Rules(on_error, retry_delays, retry_check)
+    plan = _Plan(f, iterables, pool, distributed, batch_size, rules, progress)
+    return plan.in_order() if ordered else plan.as_completed()
+
+
+def pgenerate(f: Callable[..., Any], *iterables: Any, pool: Any = None) -> Iterator[Any]:
+    """Yield ``f`` of the inputs in order, computed on the workers in batches. Julia: ``Distributed.pgenerate``.
+
+    Example:
+        >>> list(pgenerate(abs, [-1, -2]))
+        [1, 2]
+    """
+    return pimap(f, *iterables, pool=pool, batch_size="auto")
+
+
+def asyncmap(f: Callable[..., Any], *iterables: Any, ntasks: int = 0) -> list[Any]:
+    """Return ``f`` of the inputs in order, computed here in threads: for waiting, not for computing.
+
+    Julia: ``asyncmap``.
+
+    Args:
+        f: the function.
+        *iterables: its inputs; several are zipped.
+        ntasks: how many threads; 0: up to 100, as in Julia.
+
+    Raises:
+        Exception: the first that ``f`` raises.
+
+    Example:
+        >>> asyncmap(abs, [-1, -2])
+        [1, 2]
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    if ntasks < 0:
+        raise ValueError(f"ntasks must not be negative, it is {ntasks}")
+    with ThreadPoolExecutor(ntasks or 100) as threads:
+        return list(threads.map(f, *iterables))
+
+
+def retry(
+    f: Callable[..., Any], delays: Iterable[float] = (0.05,), check: Callable[..., Any] | None = None
+) -> Callable[..., Any]:
+    """Return a function that calls ``f`` again when it fails. Julia: ``retry``.
+
+    Args:
+        f: the function.
+        delays: seconds to wait before each further attempt, as `ExponentialBackOff` gives them.
+        check: ``check(state, exception)`` returns whether to try again, or ``(state, whether)``.
+
+    Example:
+        >>> retry(abs)(-1)
+        1
+    """
+    import functools
+
+    waits = list(delays)
+
+    @functools.wraps(f)
+    def persistent(*args: Any, **kwargs: Any) -> Any:
+        once = functools.partial(f, **kwargs)
+        for _, value in here(once, iter([args]), Rules(None, waits, check), View(current_node(), f, False, 1)):
+            return value
+
+    return persistent
+
+
+class _Plan:
+    """The arguments of a map, checked.
+
+    Raises:
+        ValueError, TypeError: they make no sense; one sentence says which.
+    """
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        iterables: tuple[Any, ...],
+        pool: Any,
+        distributed: bool,
+        batch_size: int | str,
+        rules: Rules,
+        progress: bool | str | None,
+    ) -> None:
+        if not callable(f):
+            raise TypeError(f"pmap: the first argument must be callable, not {f!r}")
+        if pool is None and iterables and isinstance(iterables[0], AbstractWorkerPool):
+            pool, iterables = iterables[0], iterables[1:]
+        if not iterables:
+            raise TypeError("pmap needs at least one iterable after the function")
+        if batch_size != "auto" and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
+            raise ValueError(f'batch_size must be specified as a positive integer or "auto". batch_size={batch_size}')
+        for iterable in iterables:
+            if not isinstance(iterable, Iterable) and not hasattr(iterable, "__getitem__"):
+                raise TypeError(f"pmap: {iterable!r} is not iterable")
+        self._node = current_node()
+        self._f = f
+        self._source = zip(*iterables, strict=False)
+        self._total = min((len(it) for it in iterables if hasattr(it, "__len__")), default=None)
+        self._pids = _pool(pool)
+        self._distributed = distributed
+        self._batch_size = batch_size
+        self._rules = rules
+        self._progress = progress
+
+    def results(self, keep: bool) -> Iterator[tuple[int, Any]]:
+        """Do the work; yield ``(index, result)``, and tell the progress display."""
+        node = self._node
+        view = View(node, self._f, self._progress, self._total)
+        if not self._distributed or all(pid == node.pid for pid in self._pids()):
+            work = here(self._f, self._source, self._rules, view)
         else:
-            results = _Run(node, f, source, pids, batch_size, rules, view).run()
-    except KeyboardInterrupt:
-        view.close("interrupted")
-        raise
-    except BaseException:
-        view.close("failed")
-        raise
-    view.close("done")
-    return results
+            run = Run(node, self._f, self._source, self._pids, self._batch_size, self._rules, view)
+            work = run.results(keep)
+        try:
+            yield from work
+        except (KeyboardInterrupt, GeneratorExit):
+            view.close("interrupted")
+            raise
+        except BaseException:
+            view.close("failed")
+            raise
+        view.close("done")
+
+    def as_completed(self) -> Iterator[Any]:
+        """Yield the results as they come."""
+        for _, value in self.results(keep=False):
+            yield value
+
+    def in_order(self) -> Iterator[Any]:
+        """Yield the results in input order."""
+        early: dict[int, Any] = {}
+        due = 0
+        for index, value in self.results(keep=False):
+            early[index] = value
+            while due in early:
+                yield early.pop(due)
+                due += 1
 
 
 def _pool(pool: Any) -> Callable[[], list[int]]:
     """Return a function that says who may work now."""
     if pool is None:
         return workers
+    if isinstance(pool, AbstractWorkerPool):
+        if not pool.workers():
+            raise ValueError("No active worker available in pool")
+        return pool.workers
     pids = flatten([pool] if isinstance(pool, int) else pool)
     if not pids:
         raise ValueError("No active worker available in pool")
@@ -116,294 +245,3 @@ def _pool(pool: Any) -> Callable[[], list[int]]:
         if pid != node.pid and not node.peers.is_dead(pid):
             node.peers.connection(pid)
     return lambda: [pid for pid in pids if pid == node.pid or not node.peers.is_dead(pid)]
-
-
-class _View:
-    """The progress display, told now and then."""
-
-    def __init__(self, node: Node, f: Any, progress: bool | str | None, total: int | None) -> None:
-        factory = frontend.progress()
-        wanted = progress is not False and factory is not None and (node.pid == 1 or progress)
-        label = progress if isinstance(progress, str) else getattr(f, "__name__", "") or type(f).__name__
-        self._view = factory(label, total) if wanted and factory is not None else None
-        self._told = 0.0
-        self.total = total
-        self.done = self.failed = 0
-
-    def tick(self) -> None:
-        """Tell it, if the last time is a while ago."""
-        if self._view is not None:
-            now = time.monotonic()
-            if now - self._told >= _PROGRESS:
-                self._told = now
-                self._view.update(self.done, self.failed, self.total)
-
-    def close(self, state: str) -> None:
-        """Tell it the end."""
-        view, self._view = self._view, None
-        if view is not None:
-            view.update(self.done, self.failed, self.total)
-            view.close(state)
-
-
-class _Rules:
-    """What happens to an item that has failed."""
-
-    def __init__(
-        self, on_error: Callable[[BaseException], Any] | None, delays: Sequence[float], check: Callable[..., Any] | None
-    ) -> None:
-        self.on_error = on_error
-        self.delays = delays
-        self.check = check
-
-    def again(self, item: _Item, error: BaseException) -> float | None:
-        """Return after how many seconds to try again, or None."""
-        if item.attempts > len(self.delays):
-            return None
-        if self.check is not None:
-            said = self.check(item.state, unwrap(error))
-            if isinstance(said, tuple):
-                item.state, said = said
-            if not said:
-                return None
-        return self.delays[item.attempts - 1]
-
-
-class _Item:
-    """One input on its way."""
-
-    __slots__ = ("args", "attempts", "index", "state")
-
-    def __init__(self, index: int, args: tuple[Any, ...]) -> None:
-        self.index = index
-        self.args = args
-        self.attempts = 0
-        self.state: Any = None
-
-
-def _here(f: Callable[..., Any], source: Iterator[tuple[Any, ...]], rules: _Rules, view: _View) -> list[Any]:
-    """Without workers: one after the other, in this thread."""
-    results: list[Any] = []
-    for index, args in enumerate(source):
-        item = _Item(index, args)
-        while True:
-            item.attempts += 1
-            try:
-                results.append(f(*args))
-            except Exception as error:
-                delay = rules.again(item, error)
-                if delay is not None:
-                    time.sleep(delay)
-                    continue
-                view.failed += 1
-                if rules.on_error is None:
-                    _annotate(error, item, dict(enumerate(results)))
-                    raise
-                results.append(rules.on_error(error))
-            break
-        view.done += 1
-        view.tick()
-    return results
-
-
-def _annotate(error: BaseException, item: _Item, results: dict[int, Any]) -> None:
-    error.index = item.index  # type: ignore[attr-defined]
-    error.results = results  # type: ignore[attr-defined]
-    error.add_note(f"pmap: item {item.index} failed; .results has the {len(results)} that were computed")
-
-
-class _Batch:
-    """Items that travel together to one worker."""
-
-    __slots__ = ("items", "pid", "sent", "slot")
-
-    def __init__(self, pid: int, items: list[_Item], slot: Slot) -> None:
-        self.pid = pid
-        self.items = items
-        self.slot = slot
-        self.sent = time.monotonic()
-
-
-class _Run:
-    """One pmap under way."""
-
-    def __init__(
-        self,
-        node: Node,
-        f: Callable[..., Any],
-        source: Iterator[tuple[Any, ...]],
-        pids: Callable[[], list[int]],
-        batch_size: int | str,
-        rules: _Rules,
-        view: _View,
-    ) -> None:
-        self._node = node
-        self._f = f
-        self._source = enumerate(source)
-        self._pids = pids
-        self._auto = batch_size == "auto"
-        self._size = 1 if self._auto else int(batch_size)
-        self._rules = rules
-        self._view = view
-        self._results: dict[int, Any] = {}
-        self._exhausted = False
-        #: Items to send before new ones are taken: retries and what was behind a failure in its batch.
-        self._again: deque[_Item] = deque()
-        #: (time, item): retries that wait.
-        self._later: list[tuple[float, _Item]] = []
-        self._prepared: dict[int, Prepared] = {}
-        self._flying: dict[int, list[_Batch]] = {}
-        self._arrived: deque[_Batch] = deque()
-        self._depth = 1
-        self._thread = 0
-
-    def run(self) -> list[Any]:
-        """Work until everything is done; return the results in order."""
-        self._thread = _ident()
-        try:
-            while True:
-                self._feed()
-                if not any(self._flying.values()):
-                    if self._exhausted and not self._again and not self._later:
-                        break
-                    if not self._later and not self._again:
-                        raise ValueError("No active worker available in pool")
-                self._node.reader.lead_until(lambda: bool(self._arrived), self._until_retry())
-                while self._arrived:
-                    self._take(self._arrived.popleft())
-                self._view.tick()
-        except BaseException:
-            self._stop()
-            raise
-        finally:
-            for pid, prepared in self._prepared.items():
-                self._node.forget_prepared(pid, prepared)
-        return [self._results[i] for i in range(len(self._results))]
-
-    def _until_retry(self) -> float | None:
-        if not self._later:
-            return None
-        return max(0.0, min(when for when, _ in self._later) - time.monotonic())
-
-    # ---- feeding
-
-    def _feed(self) -> None:
-        if self._later:
-            now = time.monotonic()
-            self._again.extend(item for when, item in self._later if when <= now)
-            self._later = [(when, item) for when, item in self._later if when > now]
-        pids = self._pids()
-        for depth in range(1, self._depth + 1):
-            for pid in pids:
-                if pid == self._node.pid:
-                    continue
-                flying = self._flying.setdefault(pid, [])
-                if len(flying) < depth:
-                    items = self._next_items()
-                    if not items:
-                        return
-                    self._send(pid, items)
-
-    def _next_items(self) -> list[_Item]:
-        items: list[_Item] = []
-        while len(items) < self._size:
-            if self._again:
-                items.append(self._again.popleft())
-                continue
-            if self._exhausted:
-                break
-            try:
-                index, args = next(self._source)
-            except StopIteration:
-                self._exhausted = True
-                break
-            items.append(_Item(index, args))
-        return items
-
-    def _send(self, pid: int, items: list[_Item]) -> None:
-        node = self._node
-        try:
-            prepared = self._prepared.get(pid)
-            if prepared is None:
-                prepared = self._prepared[pid] = node.prepare(pid, self._f)
-            slot = node.call_prepared(pid, prepared, [item.args for item in items])
-        except Exception as error:
-            if node.peers.get(pid) is None or node.peers.is_dead(pid):
-                # It died a moment ago: the items were never there.
-                self._again.extendleft(reversed(items))
-                self._flying.pop(pid, None)
-                return
-            _annotate(error, items[0], self._results)
-            raise
-        batch = _Batch(pid, items, slot)
-        for item in items:
-            item.attempts += 1
-        self._flying.setdefault(pid, []).append(batch)
-        slot.add_callback(lambda: self._landed(batch))
-
-    def _landed(self, batch: _Batch) -> None:
-        self._arrived.append(batch)
-        if _ident() != self._thread:
-            self._node.reader.kick()
-
-    # ---- taking in
-
-    def _take(self, batch: _Batch) -> None:
-        flying = self._flying.get(batch.pid, [])
-        if batch in flying:
-            flying.remove(batch)
-        try:
-            values, failure = self._node.value_of(batch.slot)
-        except Exception as error:
-            # The whole message: the worker has died, or what it sent cannot be read here.
-            for item in batch.items:
-                self._failed(item, error)
-            return
-        self._adapt(batch)
-        items = batch.items
-        for item, value in zip(items, values, strict=False):
-            self._results[item.index] = value
-        self._view.done += len(values)
-        if failure is not None:
-            self._again.extendleft(reversed(items[len(values) + 1 :]))
-            for item in items[len(values) + 1 :]:
-                item.attempts -= 1  # they were not tried
-            self._failed(items[len(values)], _raised(batch.pid, failure))
-
-    def _adapt(self, batch: _Batch) -> None:
-        """More for each message while messages are quick, less when they are slow."""
-        took = time.monotonic() - batch.sent
-        if took < _QUICK * self._depth:
-            self._depth = 2
-        elif took > 4 * _TARGET:
-            self._depth = 1
-        if self._auto and len(batch.items) == self._size:
-            if took < _TARGET * self._depth and self._size < _CAP:
-                self._size = min(_CAP, self._size * 2)
-            elif took > 4 * _TARGET * self._depth and self._size > 1:
-                self._size = max(1, self._size // 2)
-
-    def _failed(self, item: _Item, error: BaseException) -> None:
-        delay = self._rules.again(item, error)
-        if delay is not None:
-            self._later.append((time.monotonic() + delay, item))
-            return
-        self._view.failed += 1
-        if self._rules.on_error is None:
-            _annotate(error, item, self._results)
-            raise error
-        self._results[item.index] = self._rules.on_error(unwrap(error))
-        self._view.done += 1
-
-    # ---- stopping
-
-    def _stop(self) -> None:
-        """Interrupt what is in flight, and give the workers a moment to be free again."""
-        batches = [batch for flying in self._flying.values() for batch in flying if not batch.slot.done]
-        for batch in batches:
-            self._node.cancel(batch.slot)
-        self._node.reader.lead_until(lambda: all(batch.slot.done for batch in batches), _STOPPING)
-
-
-def _raised(pid: int, failure: CapturedException) -> BaseException:
-    return remote_exception(pid, failure)

@@ -67,6 +67,8 @@ def lost(node: Node, connection: Connection) -> None:
     node.fail_pending(connection, why)
     peer.manager.manage(pid, peer.config, "deregister")
     node.desk.forget(pid)
+    for departed in list(node.departed):
+        departed(pid)
     tell_members(node)
     write_runfile(node)
     peer.gone.set()

@@ -128,6 +128,16 @@ class Asking:
             self._send_job(connection, slot, job, b"", CALL, data, buffers, prepared.number, MAP)
         return slot
 
+    def call_numbered(self, prepared: Prepared, args: tuple[Any, ...], kwargs: dict[str, Any], flags: int) -> Slot:
+        """Call a prepared function once."""
+        connection = prepared.connection
+        slot = Slot(self.next_id(), connection, self.origin())
+        with connection.knowledge.lock:
+            job = Outgoing(self.definitions, connection.knowledge)
+            data, buffers = job.encode((args, kwargs))
+            self._send_job(connection, slot, job, b"", CALL, data, buffers, prepared.number, flags)
+        return slot
+
     def forget_prepared(self, pid: int, prepared: Prepared) -> None:
         """The function is not needed any more."""
         if not prepared.connection.closed:

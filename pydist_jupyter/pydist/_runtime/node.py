@@ -82,6 +82,10 @@ class Node(Asking):
         self.on_exit: Callable[[], None] | None = None
         #: Called with the ids of workers that have joined, before addprocs returns.
         self.joined: list[Callable[[list[int]], None]] = []
+        #: Called with the id of a worker that has ended.
+        self.departed: list[Callable[[int], None]] = []
+        #: Objects of this process that others have handles to, by number.
+        self.shared: dict[int, Any] = {}
         self._background: threading.Thread | None = None
 
     def start_background(self) -> None:

@@ -1,0 +1,336 @@
+"""The engine of ``pmap``: one function over many inputs, on all workers.
+
+    inputs ─▶ batches ─▶ at most a few in flight on each worker ─▶ results by index
+                 ▲                    │ failure
+                 └── retries ◀── retry_check, on_error (here, on the master)
+
+The calling thread does it all: it feeds, and reads the answers of all workers itself.
+"""
+
+from __future__ import annotations
+
+import time
+from _thread import get_ident
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from pydist import frontend
+from pydist._errors import remote_exception, unwrap
+from pydist._runtime.asking import Prepared
+from pydist._runtime.node import Node
+from pydist._runtime.slots import Slot
+
+__all__ = ["Rules", "Run", "View", "annotate", "here"]
+
+#: ``batch_size="auto"``: a batch should take about this long (seconds), and hold no more than so many items.
+_TARGET = 0.001
+_CAP = 256
+#: Below this time for a message a second one waits at each worker, so that it never idles between two.
+_QUICK = 0.0005
+#: A progress display is told no more often than this (seconds).
+_PROGRESS = 0.05
+#: How long an interrupted pmap waits for its workers to stop.
+_STOPPING = 0.5
+
+
+class View:
+    """The progress display, told now and then."""
+
+    def __init__(self, node: Node, f: Any, progress: bool | str | None, total: int | None) -> None:
+        factory = frontend.progress()
+        wanted = progress is not False and factory is not None and (node.pid == 1 or progress)
+        label = progress if isinstance(progress, str) else getattr(f, "__name__", "") or type(f).__name__
+        self._view = factory(label, total) if wanted and factory is not None else None
+        self._told = 0.0
+        self.total = total
+        self.done = self.failed = 0
+
+    def tick(self) -> None:
+        """Tell it, if the last time is a while ago."""
+        if self._view is not None:
+            now = time.monotonic()
+            if now - self._told >= _PROGRESS:
+                self._told = now
+                self._view.update(self.done, self.failed, self.total)
+
+    def close(self, state: str) -> None:
+        """Tell it the end."""
+        view, self._view = self._view, None
+        if view is not None:
+            view.update(self.done, self.failed, self.total)
+            view.close(state)
+
+
+class Rules:
+    """What happens to an item that has failed."""
+
+    def __init__(
+        self, on_error: Callable[[BaseException], Any] | None, delays: Iterable[float], check: Callable[..., Any] | None
+    ) -> None:
+        self.on_error = on_error
+        self.delays = [float(delay) for delay in delays]
+        self.check = check
+
+    def again(self, item: _Item, error: BaseException) -> float | None:
+        """Return after how many seconds to try again, or None."""
+        if item.attempts > len(self.delays):
+            return None
+        if self.check is not None:
+            said = self.check(item.state, unwrap(error))
+            if isinstance(said, tuple):
+                item.state, said = said
+            if not said:
+                return None
+        return self.delays[item.attempts - 1]
+
+
+class _Item:
+    """One input on its way."""
+
+    __slots__ = ("args", "attempts", "index", "state")
+
+    def __init__(self, index: int, args: tuple[Any, ...]) -> None:
+        self.index = index
+        self.args = args
+        self.attempts = 0
+        self.state: Any = None
+
+
+def here(
+    f: Callable[..., Any], source: Iterator[tuple[Any, ...]], rules: Rules, view: View
+) -> Iterator[tuple[int, Any]]:
+    """Without workers: one after the other, in this thread; yields ``(index, result)``."""
+    results: dict[int, Any] = {}
+    for index, args in enumerate(source):
+        item = _Item(index, args)
+        while True:
+            item.attempts += 1
+            try:
+                value = f(*args)
+            except Exception as error:
+                delay = rules.again(item, error)
+                if delay is not None:
+                    time.sleep(delay)
+                    continue
+                view.failed += 1
+                if rules.on_error is None:
+                    annotate(error, item.index, results)
+                    raise
+                value = rules.on_error(error)
+            break
+        view.done += 1
+        view.tick()
+        results[index] = value
+        yield index, value
+
+
+def annotate(error: BaseException, index: int, results: dict[int, Any]) -> None:
+    """Let an exception say at which item it came, and what had been computed."""
+    error.index = index  # type: ignore[attr-defined]
+    error.results = results  # type: ignore[attr-defined]
+    error.add_note(f"pmap: item {index} failed; .results has the {len(results)} that were computed")
+
+
+class _Batch:
+    """Items that travel together to one worker."""
+
+    __slots__ = ("items", "pid", "sent", "slot")
+
+    def __init__(self, pid: int, items: list[_Item], slot: Slot) -> None:
+        self.pid = pid
+        self.items = items
+        self.slot = slot
+        self.sent = time.monotonic()
+
+
+class Run:
+    """One pmap under way."""
+
+    def __init__(
+        self,
+        node: Node,
+        f: Callable[..., Any],
+        source: Iterator[tuple[Any, ...]],
+        pids: Callable[[], list[int]],
+        batch_size: int | str,
+        rules: Rules,
+        view: View,
+    ) -> None:
+        self._node = node
+        self._f = f
+        self._source = enumerate(source)
+        self._pids = pids
+        self._auto = batch_size == "auto"
+        self._size = 1 if self._auto else int(batch_size)
+        self._rules = rules
+        self._view = view
+        self._results: dict[int, Any] = {}
+        #: Results that nobody has been given yet.
+        self._fresh: deque[int] = deque()
+        self._exhausted = False
+        #: Items to send before new ones are taken: retries and what was behind a failure in its batch.
+        self._again: deque[_Item] = deque()
+        #: (time, item): retries that wait.
+        self._later: list[tuple[float, _Item]] = []
+        self._prepared: dict[int, Prepared] = {}
+        self._flying: dict[int, list[_Batch]] = {}
+        self._arrived: deque[_Batch] = deque()
+        self._depth = 1
+        self._thread = 0
+
+    def results(self, keep: bool) -> Iterator[tuple[int, Any]]:
+        """Work; yield ``(index, result)`` as they come. Closing the iterator stops the work.
+
+        Args:
+            keep: remember all results, for the exception of a failure.
+        """
+        self._thread = get_ident()
+        finished = False
+        try:
+            while True:
+                self._feed()
+                if not any(self._flying.values()):
+                    if self._exhausted and not self._again and not self._later:
+                        break
+                    if not self._later:
+                        raise ValueError("No active worker available in pool")
+                self._node.reader.lead_until(lambda: bool(self._arrived), self._until_retry())
+                while self._arrived:
+                    self._take(self._arrived.popleft())
+                self._view.tick()
+                while self._fresh:
+                    index = self._fresh.popleft()
+                    yield index, self._results[index] if keep else self._results.pop(index)
+            finished = True
+        finally:
+            if not finished:
+                self._stop()
+            for pid, prepared in self._prepared.items():
+                self._node.forget_prepared(pid, prepared)
+
+    def _until_retry(self) -> float | None:
+        if not self._later:
+            return None
+        return max(0.0, min(when for when, _ in self._later) - time.monotonic())
+
+    # ---- feeding
+
+    def _feed(self) -> None:
+        if self._later:
+            now = time.monotonic()
+            self._again.extend(item for when, item in self._later if when <= now)
+            self._later = [(when, item) for when, item in self._later if when > now]
+        pids = self._pids()
+        for depth in range(1, self._depth + 1):
+            for pid in pids:
+                if pid == self._node.pid:
+                    continue
+                flying = self._flying.setdefault(pid, [])
+                if len(flying) < depth:
+                    items = self._next_items()
+                    if not items:
+                        return
+                    self._send(pid, items)
+
+    def _next_items(self) -> list[_Item]:
+        items: list[_Item] = []
+        while len(items) < self._size:
+            if self._again:
+                items.append(self._again.popleft())
+                continue
+            if self._exhausted:
+                break
+            try:
+                index, args = next(self._source)
+            except StopIteration:
+                self._exhausted = True
+                break
+            items.append(_Item(index, args))
+        return items
+
+    def _send(self, pid: int, items: list[_Item]) -> None:
+        node = self._node
+        try:
+            prepared = self._prepared.get(pid)
+            if prepared is None:
+                prepared = self._prepared[pid] = node.prepare(pid, self._f)
+            slot = node.call_prepared(pid, prepared, [item.args for item in items])
+        except Exception as error:
+            if node.peers.get(pid) is None or node.peers.is_dead(pid):
+                # It died a moment ago: the items were never there.
+                self._again.extendleft(reversed(items))
+                self._flying.pop(pid, None)
+                return
+            annotate(error, items[0].index, self._results)
+            raise
+        batch = _Batch(pid, items, slot)
+        for item in items:
+            item.attempts += 1
+        self._flying.setdefault(pid, []).append(batch)
+        slot.add_callback(lambda: self._landed(batch))
+
+    def _landed(self, batch: _Batch) -> None:
+        self._arrived.append(batch)
+        if get_ident() != self._thread:
+            self._node.reader.kick()
+
+    # ---- taking in
+
+    def _take(self, batch: _Batch) -> None:
+        flying = self._flying.get(batch.pid, [])
+        if batch in flying:
+            flying.remove(batch)
+        try:
+            values, failure = self._node.value_of(batch.slot)
+        except Exception as error:
+            # The whole message: the worker has died, or what it sent cannot be read here.
+            for item in batch.items:
+                self._failed(item, error)
+            return
+        self._adapt(batch)
+        items = batch.items
+        for item, value in zip(items, values, strict=False):
+            self._results[item.index] = value
+            self._fresh.append(item.index)
+        self._view.done += len(values)
+        if failure is not None:
+            self._again.extendleft(reversed(items[len(values) + 1 :]))
+            for item in items[len(values) + 1 :]:
+                item.attempts -= 1  # they were not tried
+            self._failed(items[len(values)], remote_exception(batch.pid, failure))
+
+    def _adapt(self, batch: _Batch) -> None:
+        """More for each message while messages are quick, less when they are slow."""
+        took = time.monotonic() - batch.sent
+        if took < _QUICK * self._depth:
+            self._depth = 2
+        elif took > 4 * _TARGET:
+            self._depth = 1
+        if self._auto and len(batch.items) == self._size:
+            if took < _TARGET * self._depth and self._size < _CAP:
+                self._size = min(_CAP, self._size * 2)
+            elif took > 4 * _TARGET * self._depth and self._size > 1:
+                self._size = max(1, self._size // 2)
+
+    def _failed(self, item: _Item, error: BaseException) -> None:
+        delay = self._rules.again(item, error)
+        if delay is not None:
+            self._later.append((time.monotonic() + delay, item))
+            return
+        self._view.failed += 1
+        if self._rules.on_error is None:
+            annotate(error, item.index, self._results)
+            raise error
+        self._results[item.index] = self._rules.on_error(unwrap(error))
+        self._fresh.append(item.index)
+        self._view.done += 1
+
+    # ---- stopping
+
+    def _stop(self) -> None:
+        """Interrupt what is in flight, and give the workers a moment to be free again."""
+        batches = [batch for flying in self._flying.values() for batch in flying if not batch.slot.done]
+        for batch in batches:
+            self._node.cancel(batch.slot)
+        self._node.reader.lead_until(lambda: all(batch.slot.done for batch in batches), _STOPPING)
