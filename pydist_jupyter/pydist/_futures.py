@@ -187,6 +187,7 @@ class Future(Reference, concurrent.futures.Future[Any]):
     def _wait(self, timeout: float | None) -> None:
         if self._value is not _MISSING:
             return
+        self._check()
         node, slot = self._node, self._watch()
         try:
             if not node.wait(slot, timeout):
