@@ -87,6 +87,11 @@ def remotecall(f: Callable[..., Any], pid: Target, /, *args: Any, **kwargs: Any)
     return start(node, pid, f, args, kwargs)
 
 
+def _give_back_when_done(pool: AbstractWorkerPool, pid: int, future: Future) -> None:
+    # A pool may ask another process, so this is not for the reader's thread.
+    future.add_done_callback(lambda done: pool.put(pid))
+
+
 def _on_pool(pool: AbstractWorkerPool, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future:
     """Start a call on a free worker of a pool; the worker is busy until the call has ended."""
     _check(f, 1)
@@ -100,7 +105,7 @@ def _on_pool(pool: AbstractWorkerPool, f: Callable[..., Any], args: tuple[Any, .
     except BaseException:
         pool.put(pid)
         raise
-    future.add_done_callback(lambda done: pool.put(pid))
+    _give_back_when_done(pool, pid, future)
     return future
 
 

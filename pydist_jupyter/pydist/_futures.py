@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import threading
+import traceback
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,8 @@ class Future(Reference, concurrent.futures.Future[Any]):
         self._value: Any = _MISSING
         self._activated: threading.Condition | None = None
         self._wanted_cancel = False
+        #: What the user wants to have called.
+        self._callbacks: list[Callable[[concurrent.futures.Future[Any]], object]] | None = None
         #: For a call to this very process.
         self._local_call: Call | None = None
 
@@ -287,19 +290,35 @@ class Future(Reference, concurrent.futures.Future[Any]):
         return None
 
     def add_done_callback(self, fn: Callable[[concurrent.futures.Future[Any]], object]) -> None:
-        """Call ``fn(self)`` when it is ready, in some thread; at once if it is."""
+        """Call ``fn(self)`` when it is ready, in a thread of its own; at once if it is. Callbacks keep their order."""
+        if self._value is not _MISSING or self._watch().done:
+            self._call_back([fn])
+            return
+        if self._callbacks is not None:
+            self._callbacks.append(fn)
+            return
+        self._callbacks = callbacks = [fn]
+
+        def ready() -> None:
+            # The reader's thread must not wait for what the callbacks may do: fetch, for one.
+            self._callbacks = None
+            self._node.executor.aside(lambda: self._call_back(callbacks))
+
+        self.when_ready(ready)
+
+    def when_ready(self, tell: Callable[[], None]) -> None:
+        """Call ``tell()`` when it is ready, in the thread that reads: it must be quick and must not wait."""
         if self._value is not _MISSING:
-            fn(self)
+            tell()
         else:
-            self._watch().add_callback(lambda: self._call_back(fn))
+            self._watch().add_callback(tell)
 
-    def _call_back(self, fn: Callable[[concurrent.futures.Future[Any]], object]) -> None:
-        try:
-            fn(self)
-        except Exception:
-            import traceback
-
-            traceback.print_exc()
+    def _call_back(self, callbacks: list[Callable[[concurrent.futures.Future[Any]], object]]) -> None:
+        for fn in callbacks:
+            try:
+                fn(self)
+            except Exception:
+                traceback.print_exc()
 
     def __await__(self) -> Generator[Any, None, Any]:
         import asyncio
@@ -332,7 +351,7 @@ class Future(Reference, concurrent.futures.Future[Any]):
         if self._activated is None:
             self._activated = threading.Condition()
             self._waiters: list[Any] = []
-            self.add_done_callback(lambda future: self._notify())
+            self.when_ready(self._notify)
         return self._activated
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from _thread import allocate_lock
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -60,7 +61,7 @@ def as_completed(fs: Iterable[Future], timeout: float | None = None) -> Iterator
     for future in futures:
         if not isinstance(future, Future):
             raise TypeError(f"as_completed takes Futures, not {future!r}")
-        future.add_done_callback(bell.ring)
+        future.when_ready(functools.partial(bell.ring, future))
     deadline = None if timeout is None else monotonic() + timeout
     for left in range(len(futures), 0, -1):
         if not bell.hear(deadline):
@@ -84,7 +85,7 @@ def wait_any(fs: Iterable[Future], timeout: float | None = None) -> tuple[list[F
     for future in futures:
         if not isinstance(future, Future):
             raise TypeError(f"wait_any takes Futures, not {future!r}")
-        future.add_done_callback(bell.ring)
+        future.when_ready(functools.partial(bell.ring, future))
     if not bell.hear(None if timeout is None else monotonic() + timeout):
         raise TimeoutError(f"none of {len(futures)} Futures is ready after {timeout:g} seconds")
     heard = set(map(id, bell.rung))

@@ -189,6 +189,14 @@ class Executor:
             shield.close()
             call.shield = None
 
+    def aside(self, work: Callable[[], None]) -> None:
+        """Run something of this process's own in a pooled thread."""
+        call = Call(None, None, self._node.next_id(), 0)
+        call.asked = QUIET
+        call.local = (work, (), {}, lambda value, captured: None)
+        self.accept(call)
+        self._node.lanes.start(call)
+
     # ---- answering
 
     def answer(self, call: Call, value: Any) -> bool:
