@@ -16,7 +16,7 @@ from tests.core.bells import Bell
 from tests.core.sessions import Session
 
 #: Seconds for one test.
-_LIMIT = 60
+_LIMIT = 30
 
 
 class _Cluster:
