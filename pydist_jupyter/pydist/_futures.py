@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import threading
 import traceback
+from _thread import allocate_lock
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,9 @@ class Future(Reference, concurrent.futures.Future[Any]):
         super()._set_up(node, owner, ref)
         self._slot: Slot | None = None
         self._value: Any = _MISSING
+        #: The answer that brings the value here, once somebody has asked for it.
+        self._transfer: Slot | None = None
+        self._lock = allocate_lock()
         self._activated: threading.Condition | None = None
         self._wanted_cancel = False
         #: What the user wants to have called.
@@ -136,10 +140,26 @@ class Future(Reference, concurrent.futures.Future[Any]):
             if slot.frame.kind == DONE and slot.frame.flags & INLINE:
                 value = node.value_of(slot)
             else:
-                value = node.fetch(node.ask_verb(self.where, FETCH, tuple(self._ref)), timeout)
-        self._value = value
+                value = self._bring(timeout)
+        with self._lock:
+            # Several threads may fetch at the same time: all get the same object.
+            if self._value is _MISSING:
+                self._value = value
         self._let_go()
-        return value
+        return self._value
+
+    def _bring(self, timeout: float | None) -> Any:
+        """Have the value sent; once, however many threads want it: the owner frees it when the first has it."""
+        node = self._node
+        with self._lock:
+            slot = self._transfer
+            if slot is None and self._value is _MISSING:
+                slot = self._transfer = node.ask_verb(self.where, FETCH, tuple(self._ref))
+        if slot is None:
+            return self._value
+        if not node.wait(slot, timeout):
+            raise TimeoutError(f"{self!r} has not arrived after {timeout:g} seconds")
+        return node.value_of(slot)
 
     def put(self, value: Any) -> Future:
         """Set the value, once in the whole cluster. Returns the Future. Julia: ``put!``.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 from cloudpickle import cloudpickle as _cp
 
-from pydist._runtime.definitions import load_class, load_code
+from pydist._runtime.definitions import find_class, load_class, load_code, load_named_class, name_digest
 from pydist._runtime.namespaces import namespace, travels_by_value
 from pydist._runtime.pickling import reduce_exception
 
@@ -91,10 +91,15 @@ class FullPickler(cloudpickle.Pickler):  # type: ignore[misc]
             return _cp._dynamic_class_reduce(cls)
         job = self._job
         digest = job.definitions.class_(cls)
+        module, name = cls.__module__, cls.__qualname__
+        named = name_digest(module, name) if find_class(module, name) is cls else None
+        digest = named or digest
         if digest is None or (digest not in job.definitions.blobs and digest not in job.knowledge.digests):
             digest = self._pickle_class(cls, digest)
         job.need(digest)
         job.functions.extend(functions_of(cls))
+        if named is not None:
+            return load_named_class, (digest, module, name)
         return load_class, (digest,)
 
     def _pickle_class(self, cls: type, digest: bytes | None) -> bytes:

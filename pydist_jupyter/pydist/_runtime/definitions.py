@@ -6,10 +6,12 @@ so-and-so". What the numbers mean is sent in DEFINE frames ahead of the message 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import marshal
 import pickle
 import struct
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -113,6 +115,45 @@ _State = tuple[tuple[str, int], ...]
 
 def _state_of(cls: type) -> _State:
     return tuple((name, id(value)) for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__"))
+
+
+def find_class(module: str, qualname: str) -> type | None:
+    """Return the class of that name in an imported module, None if there is none."""
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found if isinstance(found, type) else None
+
+
+@functools.cache
+def _file_digest(file: str) -> bytes:
+    try:
+        with open(file, "rb") as source:
+            return digest_of(source.read())
+    except OSError:
+        return b""
+
+
+def name_digest(module: str, qualname: str) -> bytes | None:
+    """Return the digest for a class of a module that both sides may have imported from equal files.
+
+    None: it is not such a class.
+    """
+    cls = find_class(module, qualname)
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if cls is None or file is None or module == "__main__":
+        return None
+    content = _file_digest(file)
+    return digest_of(b"\0".join((content, module.encode(), qualname.encode()))) if content else None
+
+
+def load_named_class(digest: bytes, module: str, qualname: str) -> type:
+    """Return this process's own class of that name if it comes from an equal file, else the one that was sent."""
+    if name_digest(module, qualname) == digest:
+        cls = find_class(module, qualname)
+        assert cls is not None
+        return cls
+    return load_class(digest)
 
 
 def load_code(digest: bytes) -> CodeType:

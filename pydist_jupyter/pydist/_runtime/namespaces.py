@@ -32,15 +32,20 @@ def namespace(name: str) -> dict[str, Any]:
     if name == "__mp_main__":
         name = "__main__"
     module = sys.modules.get(name)
-    if module is None:
+    if module is None or name in _rooms_made:
         # Not imported here, and perhaps not importable: a room of its own, not in sys.modules, so that a later real
         # import of that name is not disturbed.
         return _rooms(name)
     return vars(module)
 
 
+#: The names of the rooms: what lives in one stays there, also when the module is imported later.
+_rooms_made: set[str] = set()
+
+
 @functools.cache
 def _rooms(name: str) -> dict[str, Any]:
+    _rooms_made.add(name)
     module = ModuleType(name)
     vars(module)["__builtins__"] = __builtins__
     return vars(module)
