@@ -113,8 +113,14 @@ class Definitions:
 _State = tuple[tuple[str, int], ...]
 
 
+#: What Python itself adds to a class when it is first looked at or pickled: no change of the class.
+_INCIDENTAL = frozenset(
+    {"__dict__", "__weakref__", "__slotnames__", "__annotations__", "__annotations_cache__", "_abc_impl"}
+)
+
+
 def _state_of(cls: type) -> _State:
-    return tuple((name, id(value)) for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__"))
+    return tuple((name, id(value)) for name, value in vars(cls).items() if name not in _INCIDENTAL)
 
 
 def find_class(module: str, qualname: str) -> type | None:
