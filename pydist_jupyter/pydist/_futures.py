@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import threading
 import traceback
 from _thread import allocate_lock
@@ -198,14 +199,11 @@ class Future(Reference, concurrent.futures.Future[Any]):
                 slot = Slot(0, None)
                 entry = node.store.entry(self._ref)
                 self._slot = slot
-                if node.store.when_settled(entry, lambda: self._settle_own(slot)):
-                    self._settle_own(slot)
+                if node.store.when_settled(entry, functools.partial(slot.settle, None)):
+                    slot.settle(None)
             else:
                 self._slot = node.ask_verb(self.where, WAIT, tuple(self._ref))
         return self._slot
-
-    def _settle_own(self, slot: Slot) -> None:
-        slot.settle(None)
 
     def _wait(self, timeout: float | None) -> None:
         if self._value is not _MISSING:
@@ -332,6 +330,11 @@ class Future(Reference, concurrent.futures.Future[Any]):
             tell()
         else:
             self._watch().add_callback(tell)
+
+    def not_when_ready(self, tell: Callable[[], None]) -> None:
+        """Take back what was said to `when_ready`."""
+        if self._slot is not None:
+            self._slot.remove_callback(tell)
 
     def _call_back(self, callbacks: list[Callable[[concurrent.futures.Future[Any]], object]]) -> None:
         for fn in callbacks:

@@ -24,6 +24,19 @@ class _Bell:
         self._lock = allocate_lock()
         self._lock.acquire()
         self.rung: deque[Any] = deque()
+        self._hung: list[tuple[Future, Any]] = []
+
+    def hang_at(self, future: Future) -> None:
+        """Ring when a Future is ready."""
+        ring = functools.partial(self.ring, future)
+        self._hung.append((future, ring))
+        future.when_ready(ring)
+
+    def take_down(self) -> None:
+        """Leave nothing at Futures that are not ready: it would keep them alive."""
+        while self._hung:
+            future, ring = self._hung.pop()
+            future.not_when_ready(ring)
 
     def ring(self, what: Any) -> None:
         self.rung.append(what)
@@ -61,12 +74,15 @@ def as_completed(fs: Iterable[Future], timeout: float | None = None) -> Iterator
     for future in futures:
         if not isinstance(future, Future):
             raise TypeError(f"as_completed takes Futures, not {future!r}")
-        future.when_ready(functools.partial(bell.ring, future))
+        bell.hang_at(future)
     deadline = None if timeout is None else monotonic() + timeout
-    for left in range(len(futures), 0, -1):
-        if not bell.hear(deadline):
-            raise TimeoutError(f"{left} of {len(futures)} Futures are not ready after {timeout:g} seconds")
-        yield bell.rung.popleft()
+    try:
+        for left in range(len(futures), 0, -1):
+            if not bell.hear(deadline):
+                raise TimeoutError(f"{left} of {len(futures)} Futures are not ready after {timeout:g} seconds")
+            yield bell.rung.popleft()
+    finally:
+        bell.take_down()
 
 
 def wait_any(fs: Iterable[Future], timeout: float | None = None) -> tuple[list[Future], list[Future]]:
@@ -85,9 +101,12 @@ def wait_any(fs: Iterable[Future], timeout: float | None = None) -> tuple[list[F
     for future in futures:
         if not isinstance(future, Future):
             raise TypeError(f"wait_any takes Futures, not {future!r}")
-        future.when_ready(functools.partial(bell.ring, future))
-    if not bell.hear(None if timeout is None else monotonic() + timeout):
-        raise TimeoutError(f"none of {len(futures)} Futures is ready after {timeout:g} seconds")
+        bell.hang_at(future)
+    try:
+        if not bell.hear(None if timeout is None else monotonic() + timeout):
+            raise TimeoutError(f"none of {len(futures)} Futures is ready after {timeout:g} seconds")
+    finally:
+        bell.take_down()
     heard = set(map(id, bell.rung))
     ready = [future for future in futures if id(future) in heard or future.done()]
     return ready, [future for future in futures if not any(future is other for other in ready)]

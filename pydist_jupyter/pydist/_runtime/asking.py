@@ -185,6 +185,9 @@ class Asking:
         except EOFError:
             connection.pending.pop(slot.rid, None)
             raise self.gone(connection) from None
+        except KeyboardInterrupt:
+            self.cancel(slot)  # it is out, and nobody will ask for its answer
+            raise
         if connection.closed and connection.pending.pop(slot.rid, None) is not None:
             raise self.gone(connection)
 

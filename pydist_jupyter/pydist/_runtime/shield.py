@@ -52,6 +52,7 @@ class Shield:
     def raise_(self) -> None:
         """Put the shield up. What is already on its way is let in first."""
         if self.thread == MAIN.thread:
+            install()
             self.up = True
             return
         with self.lock:

@@ -79,3 +79,9 @@ class Slot:
                     self.callbacks.remove(callback)
             if mine:
                 callback()
+
+    def remove_callback(self, callback: Callable[[], None]) -> None:
+        """Do not call it any more."""
+        with _guard:
+            if self.callbacks is not None and callback in self.callbacks:
+                self.callbacks.remove(callback)

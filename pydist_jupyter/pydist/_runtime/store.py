@@ -36,7 +36,7 @@ class Entry:
         self.settled = False
         self.value: Any = None
         self.captured: CapturedException | None = None
-        self.callbacks: list[Callable[[], None]] = []
+        self.callbacks: list[Callable[[], object]] = []
         #: For a RemoteChannel: the channel.
         self.backing: Any = None
 
@@ -75,7 +75,7 @@ class Store:
         for callback in callbacks:
             callback()
 
-    def when_settled(self, entry: Entry, callback: Callable[[], None]) -> bool:
+    def when_settled(self, entry: Entry, callback: Callable[[], object]) -> bool:
         """Call back when the entry is filled; return True, without calling, if it is already."""
         with self.lock:
             if entry.settled:

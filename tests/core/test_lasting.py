@@ -1,0 +1,165 @@
+"""What must stay true over many calls, many threads and fresh processes: no leaks, no mix-ups, ids that last."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from typing import Any
+
+import pytest
+
+import pydist
+from pydist import Channel, RemoteChannel
+from tests.core.gates import LIMIT, Gate
+
+pytestmark = pytest.mark.processes
+
+
+def references_left(pids: list[int]) -> list[int]:
+    """Return how many references each process knows, once the last releases have arrived."""
+
+    def count() -> int:
+        gc.collect()
+        return len(pydist.refs())
+
+    deadline = time.monotonic() + LIMIT
+    while any(left := [count(), *(pydist.remotecall_fetch(count, pid) for pid in pids)]):
+        if time.monotonic() > deadline:
+            break
+    return left
+
+
+def hand_on(future: pydist.Future, pids: list[int], hops: int) -> Any:
+    """Let a Future travel from worker to worker before it is fetched."""
+    if not hops:
+        return future.fetch(LIMIT)
+    after = pids[(pids.index(pydist.myid()) + 1) % len(pids)]
+    return pydist.remotecall_fetch(hand_on, after, future, pids, hops - 1)
+
+
+def test_values_are_freed_when_the_last_holder_has_let_go(pids: list[int]) -> None:
+    futures = [pydist.remotecall(list, pids[i % 3], range(i)) for i in range(60)]
+    for i, future in enumerate(futures[:20]):
+        assert pydist.remotecall_fetch(hand_on, pids[i % 3], future, pids, 3) == list(range(i))
+    for future in futures[20:40]:
+        future.fetch(LIMIT)
+    channel = RemoteChannel(lambda: Channel(4), pids[1])
+    channel.put(channel)  # a handle in its own channel, too
+    channel.take(timeout=LIMIT)
+    del futures, future, channel
+    assert references_left(pids) == [0, 0, 0, 0]
+
+
+def test_a_holder_that_dies_holds_nothing(pids: list[int], spare: Any) -> None:
+    victim = spare()
+    future = pydist.remotecall(list, pids[0], range(10))
+    keep = pydist.remotecall_wait(lambda f: [f], victim, future)
+    held = pydist.remotecall_fetch(lambda: [info.held_by for info in pydist.refs()], pids[0])
+    assert any(victim in holders for holders in held)
+    pydist.rmprocs(victim, waitfor=LIMIT)
+    held = pydist.remotecall_fetch(lambda: [info.held_by for info in pydist.refs()], pids[0])
+    assert not any(victim in holders for holders in held)
+    del future, keep
+    assert references_left(pids) == [0, 0, 0, 0]
+
+
+def test_release_frees_at_once_and_with_does_too(pids: list[int]) -> None:
+    with pydist.remotecall_wait(list, pids[0], range(10)) as future:
+        assert len(pydist.remotecall_fetch(pydist.refs, pids[0])) == 1
+    with pytest.raises(ValueError, match="no process with id 0"):
+        future.fetch(LIMIT)
+    assert references_left(pids) == [0, 0, 0, 0]
+
+
+def test_a_thousand_blocked_calls_do_not_keep_out_another(pids: list[int]) -> None:
+    gate = Gate(pids[0], "a thousand")
+    blocked = [pydist.remotecall(gate.stand, pids[0], gate.name, i) for i in range(1000)]
+    assert pydist.remotecall(pow, pids[0], 2, 10).fetch(LIMIT) == 1024
+    gate.open()
+    assert [future.fetch(LIMIT) for future in blocked] == list(range(1000))
+
+
+def test_a_cancelled_sleep_is_back_at_once(pids: list[int]) -> None:
+    gate = Gate(pids[0], "about to sleep")
+
+    def sleep() -> None:
+        gate.stand(gate.name)
+        time.sleep(60)
+
+    future = pydist.remotecall(sleep, pids[0])
+    gate.wait_for_arrival()
+    gate.open()
+    began = time.monotonic()
+    future.cancel()
+    with pytest.raises(KeyboardInterrupt):
+        future.fetch(LIMIT)
+    assert time.monotonic() - began < 1.0  # 0.2 s on an idle machine
+
+
+def test_restart_keeps_the_id_and_runs_the_log_again(pids: list[int], spare: Any) -> None:
+    pid = spare()
+    before = pydist.remotecall_fetch(os.getpid, pid)
+    pydist.everywhere("import math\nanswer_of_test = math.floor(42.5)")
+    waiting = pydist.remotecall(time.sleep, pid, LIMIT)
+    pydist.restart(pid)
+    with pytest.raises(pydist.ProcessExitedException):
+        waiting.fetch(LIMIT)
+    assert pydist.remotecall_fetch(os.getpid, pid) != before
+    assert pydist.everywhere("answer_of_test", pid) == 42
+    # Other workers find the new one under the old id.
+    assert pydist.remotecall_fetch(lambda: pydist.remotecall_fetch(pydist.myid, pid), pids[0]) == pid
+    with pytest.raises(ValueError, match="process 1 cannot restart itself"):
+        pydist.restart(1)
+    with pytest.raises(ValueError, match="no process with id 99 exists"):
+        pydist.restart(99)
+
+
+@pytest.mark.slow
+def test_threads_of_all_processes_call_each_other_without_mixing_anything_up(pids: list[int]) -> None:
+    """Two threads in each process call the others by calls, Futures and a channel."""
+    seconds = 15.0
+    counts = RemoteChannel(lambda: Channel(1000))
+
+    def storm(me: int, until: float) -> int:
+        others = [pid for pid in [1, *pids] if pid != me]
+        failures: list[BaseException] = []
+        done = [0, 0]
+
+        def run(number: int) -> None:
+            i = 0
+            try:
+                while time.time() < until:
+                    i += 1
+                    pid = others[i % len(others)]
+                    assert pydist.remotecall_fetch(divmod, pid, i, 7) == divmod(i, 7)
+                    future = pydist.remotecall(pow, pid, i, 2)
+                    assert future.fetch(LIMIT) == i * i
+                    if i % 50 == 0:
+                        counts.put((me, number), timeout=LIMIT)
+                    done[number] = i
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=run, args=(number,)) for number in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(seconds + LIMIT)
+        if failures:
+            raise failures[0]
+        return sum(done)
+
+    until = time.time() + seconds
+    storms = [pydist.remotecall(storm, pid, pid, until) for pid in pids]
+    drained = 0
+    here = pydist.remotecall(storm, 1, 1, until)
+    while not (here.done() and all(future.done() for future in storms)):
+        try:
+            counts.take(timeout=0.2)
+            drained += 1
+        except TimeoutError:
+            continue
+    assert all(future.fetch(LIMIT) > 50 for future in [*storms, here])
+    assert drained
