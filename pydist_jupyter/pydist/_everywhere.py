@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import itertools
 import linecache
 import sys
@@ -25,6 +24,8 @@ __all__ = ["clear", "everywhere", "everywhere_log", "remotecall_eval"]
 F = TypeVar("F", bound=Callable[..., Any])
 _serial = itertools.count(1).__next__
 _MAIN = "__main__"
+#: The flag of code that must be awaited; `inspect`, which has the name, is slow to import.
+_CO_COROUTINE = 0x80
 
 
 class Entry(NamedTuple):
@@ -252,7 +253,7 @@ def execute(tree: ast.Module, filename: str, namespace: dict[str, Any]) -> Any:
 
 
 def _execute(code: CodeType, namespace: dict[str, Any]) -> Any:
-    if code.co_flags & inspect.CO_COROUTINE:
+    if code.co_flags & _CO_COROUTINE:
         return _await(FunctionType(code, namespace)())
     return eval(code, namespace)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import platform
 import socket
+import sys
 import time
 from collections.abc import Iterable
 from typing import TypeVar, overload
@@ -148,7 +148,7 @@ def _master() -> WorkerInfo:
         manager="master" if myid() == 1 else "",
         state="connected",
         started=_STARTED,
-        python=platform.python_version(),
+        python=".".join(map(str, sys.version_info[:3])),
         running=0,
         done=0,
         bytes_in=0,

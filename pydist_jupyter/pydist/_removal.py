@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Generator, Iterable
 from typing import Any
 
-from pydist import runfiles
 from pydist._errors import ProcessExitedException
 from pydist._procs import flatten, workers
 from pydist._protocol.frames import CANCEL, EXIT, pack
@@ -207,11 +206,16 @@ def shutdown_all(grace: float = 1.0) -> None:
     for peer in peers:
         peer.gone.wait(1.0)
     close_helpers()
+    # Only now: its imports are a fifth of what `import pydist` may cost.
+    from pydist import runfiles
+
     runfiles.remove()
 
 
 def write_runfile(node: Node) -> None:
     """Note which processes are ours, for `pydist ps` and `pydist clean`."""
+    from pydist import runfiles
+
     runfiles.write(
         [
             (peer.pid, peer.details["ospid"], None)

@@ -7,13 +7,13 @@ so-and-so". What the numbers mean is sent in DEFINE frames ahead of the message 
 from __future__ import annotations
 
 import functools
-import hashlib
 import marshal
 import pickle
 import struct
 import sys
 import threading
 import weakref
+from _blake2 import blake2b  # hashlib's own, without the time that importing OpenSSL takes
 from collections.abc import Callable
 from types import CodeType
 from typing import Any
@@ -28,7 +28,7 @@ _COUNT = struct.Struct("<H")
 
 def digest_of(data: bytes) -> bytes:
     """Return the short fingerprint of some bytes."""
-    return hashlib.blake2b(data, digest_size=DIGEST_SIZE).digest()
+    return blake2b(data, digest_size=DIGEST_SIZE).digest()
 
 
 class Definitions:

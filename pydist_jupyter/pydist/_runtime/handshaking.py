@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import platform
-import secrets
+import os
 import socket
 import sys
 from time import monotonic
@@ -22,7 +20,7 @@ def _python() -> tuple[int, int]:
 
 
 def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), "implementation": sys.implementation.name}
+    return {"python": ".".join(map(str, sys.version_info[:3])), "implementation": sys.implementation.name}
 
 
 class _Line:
@@ -39,7 +37,7 @@ class _Line:
     def receive(self) -> dict[str, Any]:
         size = handshake.size_of(self._exactly(4))
         try:
-            message = json.loads(self._exactly(size))
+            message = handshake.unpack_message(self._exactly(size))
         except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
@@ -68,7 +66,7 @@ def initiate(sock: socket.socket, cookie: str, details: dict[str, Any], timeout:
         TimeoutError: it does not answer.
     """
     line = _Line(sock, timeout)
-    ours = secrets.token_hex(16)
+    ours = os.urandom(16).hex()
     line.send(handshake.hello(ours, _python(), _versions()))
     answer = line.receive()
     theirs = handshake.check_hello(answer, _python())
@@ -92,7 +90,7 @@ def accept(sock: socket.socket, cookie: str, details: dict[str, Any], timeout: f
     try:
         opening = line.receive()
         theirs = handshake.check_hello(opening, _python())
-        ours = secrets.token_hex(16)
+        ours = os.urandom(16).hex()
         line.send(
             {
                 **handshake.hello(ours, _python(), _versions()),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import secrets
 import socket
 import threading
 from time import monotonic
@@ -66,7 +65,7 @@ def tell_members(node: Node) -> None:
 def greet_peer(node: Node) -> tuple[socket.socket, str]:
     """Start to listen for other workers of this host; return the listener and its address."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    address = abstract_address(f"{os.getpid()}-{secrets.token_hex(8)}")
+    address = abstract_address(f"{os.getpid()}-{os.urandom(8).hex()}")
     listener.bind(address)
     listener.listen(128)
     listener.setblocking(False)

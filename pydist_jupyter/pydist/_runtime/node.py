@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import pickle
-import secrets
 import threading
 from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType
@@ -61,7 +61,7 @@ class Node(Asking):
     def __init__(self, pid: int, cookie: str = "") -> None:
         super().__init__()
         self.pid = pid
-        self.cookie = cookie or secrets.token_hex(8)
+        self.cookie = cookie or os.urandom(8).hex()
         self.topology = "all_to_all"
         self.definitions = Definitions()
         self.store = Store()

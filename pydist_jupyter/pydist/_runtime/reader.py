@@ -121,7 +121,9 @@ class Reader:
 
     # ---- serving
 
-    def serve(self, until: Callable[[], bool], timeout: float | None = None, *, spin: bool = False) -> None:
+    def serve(
+        self, until: Callable[[], bool], timeout: float | None = None, *, spin: bool = False, longest: float = -1.0
+    ) -> None:
         """Read all streams until ``until()`` is true or ``timeout`` seconds are over. The caller has the lead.
 
         Args:
@@ -129,11 +131,12 @@ class Reader:
             timeout: seconds.
             spin: this is a worker's main lane. It first tries for a moment whether the stream that spoke last goes on,
                 and runs itself what comes in.
+            longest: no single poll lasts longer than this many seconds; -1: for ever.
         """
         deadline = None if timeout is None else monotonic() + timeout
         poll = self.poller.poll
         while not until():
-            wait = -1.0
+            wait = longest
             if self._parked:
                 self._give_back(monotonic())
                 if self._parked:
@@ -318,6 +321,8 @@ class Reader:
         slot.add_waiter(lock)
         try:
             if not shield.pending:
+                if shield is shields.MAIN:
+                    left = shields.LOOK if left is None else min(left, shields.LOOK)
                 lock.acquire(True, -1 if left is None else left)
         finally:
             shield.sleeping = None
@@ -341,8 +346,9 @@ class Reader:
             poll = select.poll()
             poll.register(connection.fd, select.POLLIN | (select.POLLOUT if connection.has_output else 0))
             poll.register(shield.wake_fd(), select.POLLIN)
-            # The upper limit is for output that is posted while we sit here: see `Connection.post`.
-            poll.poll(250 if left is None else min(250, max(1, left * 1000)))
+            # The limit is also for output that is posted while we sit here: see `Connection.post`.
+            left = shields.LOOK if left is None else min(shields.LOOK, left)
+            poll.poll(max(1, left * 1000))
             if connection.has_output:
                 connection.flush_outbox()
             if pump(connection):
@@ -388,7 +394,8 @@ class Reader:
         try:
             self.lead()
             try:
-                self.serve(lambda: until() or shield.pending, timeout)
+                longest = shields.LOOK if shield is shields.MAIN else -1.0
+                self.serve(lambda: until() or shield.pending, timeout, longest=longest)
             finally:
                 self.leave(soon_back=True)
             return until()

@@ -22,10 +22,13 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-__all__ = ["MAIN", "Shield", "install", "install_for_lane", "shield_of_this_thread", "strike"]
+__all__ = ["LOOK", "MAIN", "Shield", "install", "install_for_lane", "shield_of_this_thread", "strike"]
 
 # The C functions: those of `signal` wrap each handler in an enum, which costs more than all the rest here.
 _getsignal, _SIGINT = _signal.getsignal, int(signal.SIGINT)
+#: The main thread sleeps no longer than this at a stretch (seconds). A signal that comes after Python has looked for
+#: signals and before the system call has begun would else be noticed when the sleep ends, and not before.
+LOOK = 0.25
 _set_async_exc = ctypes.pythonapi.PyThreadState_SetAsyncExc
 _set_async_exc.argtypes = [ctypes.c_ulong, ctypes.py_object]
 
@@ -223,11 +226,17 @@ def sleep_on(lock: LockType, timeout: float | None) -> bool:
     shield = shield_of_this_thread()
     if shield is MAIN:
         install()
+    deadline = None if timeout is None else time.monotonic() + timeout
     shield.raise_()
     shield.sleeping = lock
     try:
-        got = lock.acquire(True, -1 if timeout is None else max(0.0, timeout))
-        return got and not shield.pending
+        while True:
+            left = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
+            if shield is MAIN and not 0 <= left <= LOOK:
+                left = LOOK
+            got = lock.acquire(True, left)
+            if got or shield.pending or (deadline is not None and time.monotonic() >= deadline):
+                return got and not shield.pending
     finally:
         shield.sleeping = None
         shield.lower()

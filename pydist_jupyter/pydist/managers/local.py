@@ -15,7 +15,6 @@ import os
 import select
 import socket
 import struct
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -62,6 +61,8 @@ class Helper:
         root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         self.command = [exename, *exeflags, "-c", _PROGRAM, str(theirs.fileno()), root]
         self._said, said = os.pipe()
+        import subprocess  # slow to import, and needed here alone
+
         try:
             self.process = subprocess.Popen(
                 self.command,
