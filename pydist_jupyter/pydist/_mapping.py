@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pydist import frontend
-from pydist._errors import remote_exception, unwrap
+from pydist._errors import ProcessExitedException, remote_exception, unwrap
 from pydist._runtime.asking import Prepared
 from pydist._runtime.node import Node
+from pydist._runtime.shield import shield_of_this_thread
 from pydist._runtime.slots import Slot
 
 __all__ = ["Rules", "Run", "View", "annotate", "here"]
@@ -26,8 +27,9 @@ __all__ = ["Rules", "Run", "View", "annotate", "here"]
 #: ``batch_size="auto"``: a batch should take about this long (seconds), and hold no more than so many items.
 _TARGET = 0.001
 _CAP = 256
-#: Below this time for a message a second one waits at each worker, so that it never idles between two.
-_QUICK = 0.0005
+#: While messages take less than this (seconds), a second one waits at each worker, so that it never idles between two.
+#: With slow ones that would only keep an item from a worker that is free sooner.
+_QUICK = 0.02
 #: A progress display is told no more often than this (seconds).
 _PROGRESS = 0.05
 #: How long an interrupted pmap waits for its workers to stop.
@@ -175,6 +177,8 @@ class Run:
         self._later: list[tuple[float, _Item]] = []
         self._prepared: dict[int, Prepared] = {}
         self._flying: dict[int, list[_Batch]] = {}
+        #: Workers that nothing can be sent to.
+        self._gone: set[int] = set()
         self._arrived: deque[_Batch] = deque()
         self._depth = 1
         self._thread = 0
@@ -204,10 +208,23 @@ class Run:
                     yield index, self._results[index] if keep else self._results.pop(index)
             finished = True
         finally:
-            if not finished:
-                self._stop()
+            self._leave(finished)
+
+    def _leave(self, finished: bool) -> None:
+        """Leave nothing on the workers, whatever interrupts come."""
+        shield = shield_of_this_thread()
+        shield.raise_()
+        try:
+            flying = [batch for batches in self._flying.values() for batch in batches if not batch.slot.done]
+            for batch in flying:
+                self._node.cancel(batch.slot)
             for pid, prepared in self._prepared.items():
                 self._node.forget_prepared(pid, prepared)
+        finally:
+            shield.lower()
+        if not finished and flying:
+            # A moment for the workers to be free again.
+            self._node.reader.lead_until(lambda: all(batch.slot.done for batch in flying), _STOPPING)
 
     def _until_retry(self) -> float | None:
         if not self._later:
@@ -224,7 +241,7 @@ class Run:
         pids = self._pids()
         for depth in range(1, self._depth + 1):
             for pid in pids:
-                if pid == self._node.pid:
+                if pid == self._node.pid or pid in self._gone:
                     continue
                 flying = self._flying.setdefault(pid, [])
                 if len(flying) < depth:
@@ -251,23 +268,29 @@ class Run:
 
     def _send(self, pid: int, items: list[_Item]) -> None:
         node = self._node
+        shield = shield_of_this_thread()
         try:
             prepared = self._prepared.get(pid)
-            if prepared is None:
+            if prepared is None or prepared.connection.closed:
                 prepared = self._prepared[pid] = node.prepare(pid, self._f)
-            slot = node.call_prepared(pid, prepared, [item.args for item in items])
+            # From the sending to the noting no interrupt: what is sent must be known, or nobody stops it.
+            shield.raise_()
+            try:
+                slot = node.call_prepared(pid, prepared, [item.args for item in items])
+                batch = _Batch(pid, items, slot)
+                self._flying.setdefault(pid, []).append(batch)
+            finally:
+                shield.lower()
+        except (EOFError, ProcessExitedException):
+            # It died a moment ago: the items were never there. What it had is told by its own batches, with the reason.
+            self._again.extendleft(reversed(items))
+            self._gone.add(pid)
+            return
         except Exception as error:
-            if node.peers.get(pid) is None or node.peers.is_dead(pid):
-                # It died a moment ago: the items were never there.
-                self._again.extendleft(reversed(items))
-                self._flying.pop(pid, None)
-                return
             annotate(error, items[0].index, self._results)
             raise
-        batch = _Batch(pid, items, slot)
         for item in items:
             item.attempts += 1
-        self._flying.setdefault(pid, []).append(batch)
         slot.add_callback(lambda: self._landed(batch))
 
     def _landed(self, batch: _Batch) -> None:
@@ -303,10 +326,7 @@ class Run:
     def _adapt(self, batch: _Batch) -> None:
         """More for each message while messages are quick, less when they are slow."""
         took = time.monotonic() - batch.sent
-        if took < _QUICK * self._depth:
-            self._depth = 2
-        elif took > 4 * _TARGET:
-            self._depth = 1
+        self._depth = 2 if took < _QUICK else 1
         if self._auto and len(batch.items) == self._size:
             if took < _TARGET * self._depth and self._size < _CAP:
                 self._size = min(_CAP, self._size * 2)
@@ -325,12 +345,3 @@ class Run:
         self._results[item.index] = self._rules.on_error(unwrap(error))
         self._fresh.append(item.index)
         self._view.done += 1
-
-    # ---- stopping
-
-    def _stop(self) -> None:
-        """Interrupt what is in flight, and give the workers a moment to be free again."""
-        batches = [batch for flying in self._flying.values() for batch in flying if not batch.slot.done]
-        for batch in batches:
-            self._node.cancel(batch.slot)
-        self._node.reader.lead_until(lambda: all(batch.slot.done for batch in batches), _STOPPING)

@@ -11,7 +11,7 @@ import types
 from typing import Any
 
 from pydist import _refs, _remote_channels
-from pydist._runtime import shield
+from pydist._runtime import shield, sleeping
 from pydist._runtime.current import set_default_node
 from pydist._runtime.handshaking import accept
 from pydist._runtime.joining import greet_peer, join
@@ -105,6 +105,7 @@ def serve(sock: socket.socket, cookie: str, pipe: int | None = None) -> None:
     sys.stdout, sys.stderr = output.streams
     main = MainLane(node.lanes, node.reader, node.executor, output.flush)
     output.later = main.flush_soon
+    sleeping.install()
     shield.install_for_lane(node.executor.cancel_all)
     join(node, sock, welcome, listener)
     main.run()
@@ -123,6 +124,7 @@ def _lost(node: Node, connection: Any) -> None:
     from pydist._errors import ProcessExitedException
 
     # Only the stream is known to be gone; the master will tell if it was the process.
+    node.peers.detach(connection)
     node.fail_pending(connection, ProcessExitedException(connection.pid))
 
 

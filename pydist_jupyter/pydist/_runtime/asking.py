@@ -161,15 +161,12 @@ class Asking:
         self.note_holders(job, connection)
         first, rest = pieces(kind, slot.rid, data, buffers, aux, slot.origin, flags)
         shield = shield_of_this_thread()
-        was_up = shield.up
-        if not was_up:
-            shield.raise_()
+        shield.raise_()
         try:
             self.ask(connection, slot, prelude + first, rest)
             job.commit()
         finally:
-            if not was_up:
-                shield.lower()
+            shield.lower()
 
     def ask(self, connection: Connection, slot: Slot, data: bytes, buffers: Any = ()) -> None:
         """Write a request whose answer goes to ``slot``.
@@ -188,8 +185,9 @@ class Asking:
         except KeyboardInterrupt:
             self.cancel(slot)  # it is out, and nobody will ask for its answer
             raise
-        if connection.closed and connection.pending.pop(slot.rid, None) is not None:
-            raise self.gone(connection)
+        if connection.end is not None and connection.pending.pop(slot.rid, None) is not None:
+            # Written, and the peer has ended in this very moment: it may have begun, so this is no matter of sending.
+            slot.settle(None, another(connection.end))
 
     def ask_verb(self, pid: int, verb: int, arguments: Any) -> Slot:
         """Ask another process for a verb of its runtime."""
@@ -308,10 +306,9 @@ class Asking:
 
     def gone(self, connection: Connection) -> ProcessExitedException:
         """Return the exception for a peer whose stream has ended."""
-        why = self.peers.get(connection.pid)
-        return (why.exit if why is not None and why.exit is not None else None) or ProcessExitedException(
-            connection.pid
-        )
+        peer = self.peers.get(connection.pid)
+        why = connection.end or (None if peer is None else peer.exit)
+        return ProcessExitedException(connection.pid) if why is None else another(why)
 
 
 def pieces(
@@ -325,3 +322,8 @@ def pieces(
     # The header tells the length of sizes and pickle, which are written behind it without being joined.
     length = len(sizes) + len(data)
     return length.to_bytes(8, "little") + header[8:] + sizes, [memoryview(data), *buffers]
+
+
+def another(why: ProcessExitedException) -> ProcessExitedException:
+    """Return an exception of its own with the same news: they are raised, and get tracebacks, in different threads."""
+    return ProcessExitedException(why.pid, why.exitcode, why.signal, why.host, why.last_output, why.running)

@@ -56,6 +56,7 @@ class Call:
         "shield",
         "task",
         "texts",
+        "turn",
     )
 
     def __init__(self, connection: Connection | None, frame: Frame | None, rid: int, origin: int) -> None:
@@ -64,6 +65,8 @@ class Call:
         self.rid = rid
         self.origin = origin
         self.asked = 0 if frame is None else frame.flags
+        #: Calls with equal turns run one after the other; see turns.py.
+        self.turn = (0, 0) if frame is None or connection is None else (connection.pid, frame.aux)
         self.answered = False
         self.cancelled = False
         #: For a verb that answers later: takes back what it waits for; False if it is too late for that.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
+from pydist._errors import ProcessExitedException
 from pydist._protocol.frames import Frame, FrameParser
 from pydist._runtime.buffers import allocate
 from pydist._runtime.poller import READ, WRITE, Poller
@@ -42,6 +43,8 @@ class Connection:
         self.pending: dict[int, Slot] = {}
         self.reading = allocate_lock()
         self.closed = False
+        #: Why the peer is gone, once that is known and its requests have failed.
+        self.end: ProcessExitedException | None = None
         #: Not in the poller: somebody reads it directly, or did a moment ago. Changed only by who holds `reading`.
         self.parked = True
         self.last_read = 0.0

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pydist._runtime.calls import Call, Executor
 from pydist._runtime.shield import MAIN, shield_of_this_thread
+from pydist._runtime.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +52,7 @@ class Lanes:
     def __init__(self, executor: Executor) -> None:
         self.inbox: deque[Call] = deque()
         self._executor = executor
+        self.turns = Turns()
         self._idle: list[_Lane] = []
         self._handing = threading.Lock()
         self._started = allocate_lock()
@@ -65,20 +67,18 @@ class Lanes:
                     call = inbox.popleft()
                 except IndexError:
                     return
-                self._start(call)
+                if self.turns.begin(call):
+                    self._start(call)
 
     def start(self, call: Call) -> None:
         """Start one call in a pooled thread, from any thread."""
         shield = shield_of_this_thread()
-        was_up = shield.up
-        if not was_up:
-            shield.raise_()
+        shield.raise_()
         try:
             with self._handing:
                 self._start(call)
         finally:
-            if not was_up:
-                shield.lower()
+            shield.lower()
 
     def _start(self, call: Call) -> None:
         """Return when the thread has the call in hand, so that starts keep their order. The caller holds `_handing`."""
@@ -98,9 +98,9 @@ class Lanes:
         while True:
             call, lane.call = lane.call, None
             self._started.release()
-            assert call is not None
-            self._executor.run(call)
-            del call
+            while call is not None:
+                self._executor.run(call)
+                call = self.turns.end(call)
             self._idle.append(lane)
             if not lane.go.acquire(True, _IDLE):
                 try:
@@ -137,7 +137,7 @@ class MainLane:
         """Read and run until the process ends."""
         MAIN.up = True
         start_new_thread(self._watch, ())
-        inbox, reader, run = self._lanes.inbox, self._reader, self._executor.run
+        inbox, turns, reader, run = self._lanes.inbox, self._lanes.turns, self._reader, self._executor.run
         reader.lead()
         while True:
             reader.serve(lambda: bool(inbox), spin=True)
@@ -150,7 +150,12 @@ class MainLane:
                 self._count += 1
                 if self._is_parked:
                     self._wake()
-                run(call)
+                if turns.begin(call):
+                    run(call)
+                    while (following := turns.end(call)) is not None:
+                        call = following
+                        self._count += 1
+                        run(call)
                 del call
             reader.lead()
 

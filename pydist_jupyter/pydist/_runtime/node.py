@@ -6,7 +6,6 @@ import os
 import pickle
 import threading
 from collections.abc import Callable
-from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 from pydist._errors import ProcessExitedException
@@ -29,7 +28,7 @@ from pydist._protocol.frames import (
     Frame,
     pack,
 )
-from pydist._runtime.asking import Asking
+from pydist._runtime.asking import Asking, another
 from pydist._runtime.calls import DRAIN, LOST, Call, Executor
 from pydist._runtime.connection import Connection
 from pydist._runtime.definitions import Definitions
@@ -175,15 +174,14 @@ class Node(Asking):
     def fail_pending(self, connection: Connection, why: ProcessExitedException) -> None:
         """Fail every request that waits for an answer from this stream."""
         self.executor.forget(connection)
+        # First the mark: whoever adds a request from now on sees it (`Asking.ask`), everybody before is in the list.
+        connection.end = why
         pending = list(connection.pending.values())
         connection.pending.clear()
+        why.running = len(pending)
         for slot in pending:
-            # One exception object each: they are raised, and get tracebacks, in different threads.
-            slot.settle(
-                None, ProcessExitedException(why.pid, why.exitcode, why.signal, why.host, why.last_output, len(pending))
-            )
+            slot.settle(None, another(why))
 
 
-_NUMBERED = (FunctionType, BuiltinFunctionType)
 _REPLIES = (RESULT, DONE, ERROR)
 _REQUESTS = (CALL, ASK)

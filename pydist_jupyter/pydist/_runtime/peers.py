@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pydist._errors import ProcessExitedException
+from pydist._runtime.shield import shield_of_this_thread
 
 if TYPE_CHECKING:
     from pydist._runtime.connection import Connection
@@ -97,6 +98,15 @@ class Peers:
         peer.connection = connection
         self._connections[peer.pid] = connection
 
+    def detach(self, connection: Connection) -> None:
+        """This stream has ended; the process may live, and can be dialled again."""
+        pid = connection.pid
+        if self._connections.get(pid) is connection:
+            del self._connections[pid]
+        peer = self._peers.get(pid)
+        if peer is not None and peer.connection is connection:
+            peer.connection = None
+
     def bury(self, pid: int, why: ProcessExitedException) -> Peer | None:
         """A process is dead; return what is left of it, None if it was not among the living."""
         self._dead.setdefault(pid, why)
@@ -141,10 +151,18 @@ class Peers:
             raise ValueError(f"no process with id {pid} exists")
         if peer.state in (TERMINATING, TERMINATED):
             raise ProcessExitedException(pid, host=peer.details.get("host", ""))
-        with self._dialling:
-            if pid not in self._connections:
-                self.attach(peer, self.dial(peer))
-        return self._connections[pid]
+        # An interrupt in the middle would leave the other side with a stream that nobody is at the end of.
+        shield = shield_of_this_thread()
+        shield.raise_()
+        try:
+            with self._dialling:
+                connection = self._connections.get(pid)
+                if connection is None:
+                    connection = self.dial(peer)
+                    self.attach(peer, connection)
+                return connection
+        finally:
+            shield.lower()
 
     def stop_calls(self, peer: Peer) -> None:
         """Let no new call go to this process."""

@@ -36,11 +36,13 @@ _set_async_exc.argtypes = [ctypes.c_ulong, ctypes.py_object]
 class Shield:
     """The shield of one thread."""
 
-    __slots__ = ("doomed", "lock", "owner", "pending", "sleeping", "thread", "up", "wake_r", "wake_w")
+    __slots__ = ("depth", "doomed", "lock", "owner", "pending", "sleeping", "thread", "up", "wake_r", "wake_w")
 
     def __init__(self, thread: int) -> None:
         self.thread = thread
         self.up = False
+        #: How many times it was put up when it was up already.
+        self.depth = 0
         #: The call that runs in this thread; an interrupt is meant for a call, not for a thread.
         self.owner: object = None
         #: An interrupt came while the shield was up.
@@ -53,7 +55,10 @@ class Shield:
         self.wake_r = self.wake_w = -1
 
     def raise_(self) -> None:
-        """Put the shield up. What is already on its way is let in first."""
+        """Put the shield up; each `raise_` needs its `lower`. What is already on its way is let in first."""
+        if self.up:
+            self.depth += 1
+            return
         if self.thread == MAIN.thread:
             install()
             self.up = True
@@ -69,6 +74,9 @@ class Shield:
 
     def lower(self) -> None:
         """Take it down, and raise what came meanwhile."""
+        if self.depth:
+            self.depth -= 1
+            return
         self.up = False
         if self.pending:
             self.pending = False
@@ -82,6 +90,7 @@ class Shield:
         """Let interrupts in while ``owner`` runs: the other way round, for threads that are shielded by default."""
         self.owner = owner
         self.pending = self.doomed = False
+        self.depth = 0
         self.up = False
 
     def close(self) -> None:
