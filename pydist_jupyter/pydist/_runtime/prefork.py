@@ -35,6 +35,8 @@ def main(fd: int) -> None:
 
     assert cloudpickle is not None
     assert pydist.worker is not None
+    # The mask of the thread that started us is inherited, and a worker must hear its interrupts.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     control = socket.socket(fileno=fd)
     # SIGCHLD must interrupt the wait: a handler in Python's own style, waking through a pipe.
     read, write = os.pipe()

@@ -155,7 +155,7 @@ def shield_of_this_thread() -> Shield:
 def strike(shield: Shield, owner: object) -> None:
     """Interrupt ``owner`` in the thread of ``shield``: at once, or when its shield comes down. Not if it has ended."""
     if shield is MAIN:
-        _state["target"] = owner
+        _targets.append(owner)
         signal.pthread_kill(shield.thread, signal.SIGINT)
         return
     with shield.lock:
@@ -171,7 +171,11 @@ def strike(shield: Shield, owner: object) -> None:
 
 # ---- the main thread's signal
 
-_state: dict[str, Any] = {"handler": signal.default_int_handler, "target": None, "lane": False}
+_state: dict[str, Any] = {"handler": signal.default_int_handler, "struck": 0.0, "lane": False}
+#: The calls that SIGINT is meant for, on a worker.
+_targets: list[object] = []
+#: Signals that follow each other within this time (seconds) are one.
+_SAME_PRESS = 0.05
 
 
 def _previous(signum: int, frame: FrameType | None) -> None:
@@ -205,11 +209,14 @@ def install_for_lane(interrupt_all: Callable[[], None]) -> None:
     """Handle SIGINT on a worker: one that `strike` sent is for its target alone, one from outside for all that runs."""
 
     def on_sigint(signum: int, frame: FrameType | None) -> None:
-        target, _state["target"] = _state["target"], None
-        if target is None:
+        targets = list(_targets)
+        _targets.clear()
+        if not targets and time.monotonic() - _state["struck"] > _SAME_PRESS:
+            # From outside (kill -INT). Two strikes may come as two signals, of which the first has done all.
             interrupt_all()
-            target = MAIN.owner
-        if MAIN.owner is None or MAIN.owner is not target:
+            targets = [MAIN.owner]
+        _state["struck"] = time.monotonic()
+        if MAIN.owner is None or not any(MAIN.owner is target for target in targets):
             return
         if MAIN.up:
             MAIN.pending = True
