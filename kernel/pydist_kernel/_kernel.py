@@ -107,9 +107,9 @@ class PyDistKernel(IPythonKernel):
                 sentence = await waiting
         except asyncio.CancelledError:
             return self._refuse("KeyboardInterrupt", "the workers asked for at start are not there yet")
-        self.workers_at_start = None
         if sentence and starting.required:
             return self._refuse("LaunchWorkerError", sentence)
+        self.workers_at_start = None
         if sentence:
             sys.stderr.write(sentence + "\n")
         return None

@@ -50,7 +50,7 @@ class Listener(Protocol):
 def read(path: Path) -> nbformat.NotebookNode:
     """Read a notebook."""
     try:
-        notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+        notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call, unused-ignore]
     except OSError as error:
         raise Complaint(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # nbformat raises a dozen sorts for what is no notebook
@@ -64,7 +64,7 @@ def render(notebook: nbformat.NotebookNode, source: Path, html: bool) -> str:
         from pydist_kernel._html import to_html
 
         return to_html(notebook, source.stem)
-    text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+    text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call, unused-ignore]
     return text + "\n"
 
 

@@ -74,7 +74,7 @@ def open_page(
 
 
 class Lab:
-    """A JupyterLab server on ``folder``, with settings and runtime files of its own."""
+    """A JupyterLab server on a folder, with settings and runtime files of its own."""
 
     def __init__(self, folder: Path, chromium: str, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
@@ -236,3 +236,4 @@ class Notebook:
         self.command("apputils:change-theme", {"theme": name})
         dark = "false" if "Dark" in name else "true"
         self.page.wait_for_function("(is) => document.body.dataset.jpThemeLight === is", arg=dark)
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")

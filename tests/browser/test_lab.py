@@ -23,12 +23,20 @@ NAME = "a.ipynb"
 PATIENCE = 60_000  # ms
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder that JupyterLab shows; pictures go beside it."""
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    return folder
+
+
 def write_notebook(folder: Path, sources: Sequence[str]) -> None:
-    notebook: Any = nbformat.v4.new_notebook(  # type: ignore[no-untyped-call]
-        cells=[nbformat.v4.new_code_cell(source) for source in sources],  # type: ignore[no-untyped-call]
+    notebook: Any = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in sources],
         metadata={"kernelspec": {"name": "pydist", "display_name": "Python 3 (pydist)", "language": "python"}},
     )
-    nbformat.write(notebook, folder / NAME)  # type: ignore[no-untyped-call]
+    nbformat.write(notebook, folder / NAME)
 
 
 def stored_outputs(folder: Path) -> list[dict[str, Any]]:
@@ -42,9 +50,9 @@ def take_pictures(notebook: Notebook, page: Page, folder: Path, name: str) -> No
         page.screenshot(path=folder / f"{name}-{theme.lower()}.png")
 
 
-def test_a_session(tmp_path: Path, chromium: str) -> None:
+def test_a_session(folder: Path, tmp_path: Path, chromium: str) -> None:
     write_notebook(
-        tmp_path,
+        folder,
         [
             "import pydist\npydist.addprocs(2)",
             "%workers",
@@ -56,7 +64,7 @@ def test_a_session(tmp_path: Path, chromium: str) -> None:
         ],
     )
     table, pmap, hello, forever, after = 1, 3, 4, 5, 6
-    with Lab(tmp_path, chromium) as lab, lab.page() as page:
+    with Lab(folder, chromium) as lab, lab.page() as page:
         notebook = lab.open(page, NAME)
         notebook.run_all()
 
@@ -90,14 +98,14 @@ def test_a_session(tmp_path: Path, chromium: str) -> None:
         notebook.command("docmanager:save")
         assert lab.refused == []
         assert lab.complaints == []
-    bundles = [output["data"] for output in stored_outputs(tmp_path) if "data" in output]
+    bundles = [output["data"] for output in stored_outputs(folder) if "data" in output]
     assert all("application/vnd.jupyter.widget-view+json" not in bundle for bundle in bundles)
     assert "2 workers · 0 running · " in "".join(bundles[1]["text/plain"])
 
 
-def test_the_buttons_of_the_dashboard_work_while_a_cell_runs(tmp_path: Path, chromium: str) -> None:
+def test_the_buttons_of_the_dashboard_work_while_a_cell_runs(folder: Path, tmp_path: Path, chromium: str) -> None:
     write_notebook(
-        tmp_path,
+        folder,
         [
             "import pydist\nfrom pydist_widgets import dashboard\n\npydist.addprocs(2)\ndashboard()",
             "import time\n\nend = time.monotonic() + 120\n"
@@ -105,7 +113,7 @@ def test_the_buttons_of_the_dashboard_work_while_a_cell_runs(tmp_path: Path, chr
         ],
     )
     board, waiting = 0, 1
-    with Lab(tmp_path, chromium) as lab, lab.page() as page:
+    with Lab(folder, chromium) as lab, lab.page() as page:
         notebook = lab.open(page, NAME)
         notebook.run_all()
         view = notebook.outputs(board)

@@ -33,17 +33,17 @@ def pydist(
 
 def save(path: Path, *cells: str, kernel: str = "python3", **metadata: object) -> Path:
     """Write a notebook; a cell that begins with # and a blank is Markdown."""
-    notebook = new_notebook(  # type: ignore[no-untyped-call]
-        cells=[new_markdown_cell(text) if text.startswith("# ") else new_code_cell(text) for text in cells],  # type: ignore[no-untyped-call]
+    notebook = new_notebook(  # type: ignore[no-untyped-call, unused-ignore]
+        cells=[new_markdown_cell(text) if text.startswith("# ") else new_code_cell(text) for text in cells],  # type: ignore[no-untyped-call, unused-ignore]
         metadata={"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}, **metadata},
     )
-    nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
+    nbformat.write(notebook, path)  # type: ignore[no-untyped-call, unused-ignore]
     return path
 
 
 def read(path: Path) -> list[str]:
     """Return what each code cell of a notebook shows, as text."""
-    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call, unused-ignore]
     return ["".join(map(_text, cell.outputs)) for cell in notebook.cells if cell.cell_type == "code"]
 
 

@@ -190,6 +190,7 @@ class LiveKernel:
             self._end(now=False)
 
     def _connect(self) -> None:
+        self._cells.clear()  # a new client numbers its messages from 1 again
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=PATIENCE)

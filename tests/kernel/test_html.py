@@ -18,12 +18,12 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def page(*bundles: dict[str, Any], markdown: str = "# Title", **metadata: Any) -> str:
-    outputs = [new_output("display_data", data=data) for data in bundles]  # type: ignore[no-untyped-call]
+    outputs = [new_output("display_data", data=data) for data in bundles]  # type: ignore[no-untyped-call, unused-ignore]
     cells = [
-        new_markdown_cell(markdown),  # type: ignore[no-untyped-call]
-        new_code_cell("1", outputs=outputs),  # type: ignore[no-untyped-call]
+        new_markdown_cell(markdown),  # type: ignore[no-untyped-call, unused-ignore]
+        new_code_cell("1", outputs=outputs),  # type: ignore[no-untyped-call, unused-ignore]
     ]
-    return to_html(new_notebook(cells=cells, metadata=metadata), "title")  # type: ignore[no-untyped-call]
+    return to_html(new_notebook(cells=cells, metadata=metadata), "title")  # type: ignore[no-untyped-call, unused-ignore]
 
 
 def test_a_page_asks_for_nothing_that_its_notebook_does_not_use() -> None:
@@ -64,9 +64,9 @@ def test_a_widget_shows_what_needs_no_widget_manager() -> None:
 
 def test_the_notebook_itself_stays_as_it_is() -> None:
     bundle = {VIEW: {"model_id": "1"}, "text/plain": "x"}
-    output = new_output("display_data", data=bundle)  # type: ignore[no-untyped-call]
-    cell = new_code_cell("1", outputs=[output])  # type: ignore[no-untyped-call]
-    notebook: nbformat.NotebookNode = new_notebook(cells=[cell])  # type: ignore[no-untyped-call]
+    output = new_output("display_data", data=bundle)  # type: ignore[no-untyped-call, unused-ignore]
+    cell = new_code_cell("1", outputs=[output])  # type: ignore[no-untyped-call, unused-ignore]
+    notebook: nbformat.NotebookNode = new_notebook(cells=[cell])  # type: ignore[no-untyped-call, unused-ignore]
     to_html(notebook, "title")
     assert VIEW in notebook.cells[0].outputs[0].data
 

@@ -28,7 +28,7 @@ Outputs = list[dict[str, Any]]
 
 
 def read() -> Any:
-    return nbformat.read(SOURCE, as_version=4)  # type: ignore[no-untyped-call]
+    return nbformat.read(SOURCE, as_version=4)
 
 
 @pytest.fixture(scope="module")

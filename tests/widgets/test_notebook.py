@@ -19,8 +19,8 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 def run(*sources: str, metadata: Mapping[str, str] | None = None) -> list[list[dict[str, Any]]]:
     """Return the outputs of the cells, in a kernel that has only loaded the extension."""
-    cells = [nbformat.v4.new_code_cell(source) for source in ("import pydist\n%load_ext pydist", *sources)]  # type: ignore[no-untyped-call]
-    notebook = nbformat.v4.new_notebook(cells=cells)  # type: ignore[no-untyped-call]
+    cells = [nbformat.v4.new_code_cell(source) for source in ("import pydist\n%load_ext pydist", *sources)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
     NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3").execute()
     return [cell.outputs for cell in cells[1:]]
 
@@ -104,7 +104,7 @@ def test_live_views_load_the_widget_library_and_nothing_else_does() -> None:
 
 def test_the_extension_can_be_unloaded_and_loaded_again() -> None:
     unloaded, _, (table,) = run(
-        "%unload_ext pydist\nimport pydist\nfrom pydist import frontend\nprint(frontend.progress())\npydist.worker_info()",
+        "%unload_ext pydist\nimport pydist\nprint(pydist.frontend.progress())\npydist.worker_info()",
         "%reload_ext pydist",
         "pydist.worker_info()",
     )

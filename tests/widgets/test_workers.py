@@ -58,9 +58,21 @@ def test_what_is_not_known_is_a_dash() -> None:
 
 
 def test_a_share_that_was_asked_for_too_soon_is_the_last_one() -> None:
-    before = workers(Process(2, cpu=95.0), Process(3))
+    before = workers(Process(2, cpu=95.0), Process(3, cpu=None))
     after = Workers.of([Process(2, cpu=None), Process(3, cpu=50.0)], NOON, before)
     assert [cells[4] for cells in after.grid.rows] == ["95 %", "50 %"]
+
+
+def test_one_tick_of_the_clock_is_no_work() -> None:
+    before = workers(Process(2, cpu=0.0))
+    assert Workers.of([Process(2, cpu=5.0)], NOON + 0.2, before) == before
+
+
+def test_work_shows_within_a_second_or_two() -> None:
+    snapshot = workers(Process(2, cpu=0.0))
+    for look in range(1, 11):
+        snapshot = Workers.of([Process(2, cpu=100.0)], NOON + look / 5, snapshot)
+    assert snapshot.grid.rows[0][4] in ("85 %", "90 %")
 
 
 def test_the_passing_of_time_alone_is_no_change() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from pydist_widgets._units import NOTHING, clock, percent, size
 __all__ = ["ProcessInfo", "Workers"]
 
 MASTER = 1
+AVERAGED_OVER = 1.0  # seconds
 
 # A state is a glyph and a word: colour alone says nothing to some readers, and
 # is stripped from notebooks that are not trusted.
@@ -86,8 +88,8 @@ class Workers:
     grid: Grid
     more: Grid = field(compare=False)
     """Facts that hardly change, and the time a worker was last heard, which alone is no reason to redraw."""
-    taken: str = field(compare=False)
-    """The time of day, for a document that no longer changes."""
+    taken: float = field(compare=False)
+    """When; a document that no longer changes says it."""
     kinds: tuple[str, ...]
     """For each row ``master``, ``busy`` or the state of the worker."""
     shares: Mapping[int, float | None] = field(compare=False)
@@ -97,16 +99,14 @@ class Workers:
     def of(cls, infos: Iterable[ProcessInfo], now: float, before: Workers | None = None) -> Workers:
         """Return the snapshot of ``infos``.
 
-        ``now`` (epoch seconds) decides which dates are left out. A processor's share that was looked for too soon
-        after the last time, and is not known therefore, is taken over from ``before``.
+        ``now`` (epoch seconds) decides which dates are left out. With ``before`` the processor's shares are averages.
         """
         infos = sorted(infos, key=lambda info: info.pid)
-        shares = before.shares if before is not None else {}
-        shares = {info.pid: shares.get(info.pid) if info.cpu is None else info.cpu for info in infos}
+        shares = {info.pid: info.cpu if before is None else before.average(info, now) for info in infos}
         return cls(
             Grid(_caption(infos), _COLUMNS, tuple(_row(info, shares[info.pid]) for info in infos)),
             Grid("", _MORE_COLUMNS, tuple(_more(info, now) for info in infos)),
-            clock(now, now),
+            now,
             tuple(map(_kind, infos)),
             shares,
         )
@@ -136,7 +136,19 @@ class Workers:
         return self._dated().text()
 
     def _dated(self) -> Grid:
-        return replace(self.grid, caption=f"{self.grid.caption} · at {self.taken}")
+        return replace(self.grid, caption=f"{self.grid.caption} · at {clock(self.taken, self.taken)}")
+
+    def average(self, info: ProcessInfo, now: float) -> float | None:
+        """Return the share of a process, averaged over the last second or so.
+
+        Processor time is counted in steps of 10 ms: at five looks a second an idle process shows 5 % now and then.
+        What is looked for too soon after the last time is not known.
+        """
+        last = self.shares.get(info.pid)
+        if last is None or info.cpu is None:
+            return last if info.cpu is None else info.cpu
+        weight = math.exp((self.taken - now) / AVERAGED_OVER)
+        return last * weight + info.cpu * (1 - weight)
 
 
 def _kind(info: ProcessInfo) -> str:
@@ -148,8 +160,7 @@ def _kind(info: ProcessInfo) -> str:
 def _row(info: ProcessInfo, share: float | None) -> tuple[str, ...]:
     kind = _kind(info)
     state = {"master": IN_CHARGE, "busy": BUSY}.get(kind) or STATES.get(kind, kind)
-    # Fives: a processor's share is counted in hundredths of a second, and a
-    # table that flickers between 98 and 101 says no more.
+    # Fives: a table that flickers between 98 and 101 says no more.
     share = None if share is None else 5 * round(share / 5)
     return (
         str(info.pid),

@@ -1,0 +1,51 @@
+"""Front ends of several kinds in front of a real kernel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from tests.kernel.driver import Cell, LiveKernel, Specs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["FrontEnd"]
+
+
+class FrontEnd(LiveKernel):
+    """A kernel as a front end of some kind uses it.
+
+    Args:
+        plain: ipykernel instead of ours.
+        live: tell the cell's id, as JupyterLab does; else be like nbclient.
+        workers: how many to start before the first cell.
+    """
+
+    def __init__(self, *, plain: bool = False, live: bool = True, workers: int = 2) -> None:
+        specs = Specs(module="ipykernel_launcher") if plain else None
+        super().__init__(specs=specs, workers=None if plain else workers)
+        self._plain = plain
+        self._live = live
+        self._wanted = workers
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        if self._plain:
+            self.run(f"%load_ext pydist\npids = %addprocs {self._wanted}")
+        return self
+
+    def begin(self, code: str, **options: Any) -> Cell:
+        """Send a cell, as this kind of front end does."""
+        metadata: Mapping[str, Any] = {"cellId": f"cell-{len(self._cells)}"} if self._live else {}
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": self._live,
+            "stop_on_error": True,
+            **options,
+        }
+        message = self.client.session.msg("execute_request", content, metadata=metadata)
+        self.client.shell_channel.send(message)
+        return self.watch(message["header"]["msg_id"])
