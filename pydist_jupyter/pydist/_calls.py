@@ -145,7 +145,7 @@ def remotecall_fetch(f: Callable[..., R], pid: Target, /, *args: Any, **kwargs: 
     node = current_node()
     if pid == node.pid:
         return _start_here(node, f, args, kwargs).fetch()  # type: ignore[no-any-return]
-    return node.fetch(node.call(pid, f, args, kwargs))  # type: ignore[no-any-return]
+    return node.call_fetch(pid, f, args, kwargs)  # type: ignore[no-any-return]
 
 
 def remote_do(f: Callable[..., Any], pid: Target, /, *args: Any, **kwargs: Any) -> None:

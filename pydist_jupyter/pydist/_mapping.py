@@ -199,7 +199,7 @@ class Run:
                         break
                     if not self._later:
                         raise ValueError("No active worker available in pool")
-                self._node.reader.lead_until(lambda: bool(self._arrived), self._until_retry())
+                self._await()
                 while self._arrived:
                     self._take(self._arrived.popleft())
                 self._view.tick()
@@ -210,14 +210,31 @@ class Run:
         finally:
             self._leave(finished)
 
+    def _await(self) -> None:
+        """Wait for the next answer, or for the time of a retry."""
+        shield = shield_of_this_thread()
+        shield.raise_()
+        try:
+            self._node.reader.lead_until(lambda: bool(self._arrived), self._until_retry())
+            if shield.pending:
+                # Before anything is raised: the next press may come at any instruction.
+                self._cancel()
+        finally:
+            shield.lower()
+
+    def _cancel(self) -> list[_Batch]:
+        """Interrupt what is in flight; return it."""
+        flying = [batch for batches in self._flying.values() for batch in batches if not batch.slot.done]
+        for batch in flying:
+            self._node.cancel(batch.slot)
+        return flying
+
     def _leave(self, finished: bool) -> None:
         """Leave nothing on the workers, whatever interrupts come."""
         shield = shield_of_this_thread()
         shield.raise_()
         try:
-            flying = [batch for batches in self._flying.values() for batch in batches if not batch.slot.done]
-            for batch in flying:
-                self._node.cancel(batch.slot)
+            flying = self._cancel()
             for pid, prepared in self._prepared.items():
                 self._node.forget_prepared(pid, prepared)
         finally:

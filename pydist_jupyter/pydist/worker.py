@@ -106,6 +106,7 @@ def serve(sock: socket.socket, cookie: str, pipe: int | None = None) -> None:
     main = MainLane(node.lanes, node.reader, node.executor, output.flush)
     output.later = main.flush_soon
     sleeping.install()
+    shield.strike_again_if_swallowed()
     shield.install_for_lane(node.executor.cancel_all)
     join(node, sock, welcome, listener)
     main.run()

@@ -88,6 +88,19 @@ class Asking:
             self._send_job(connection, slot, job, ahead, CALL, data, buffers, number, flags)
         return slot
 
+    def call_fetch(self, pid: int, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call, wait, return the value, without a gap in which an interrupt would forget the call."""
+        shield = shield_of_this_thread()
+        shield.raise_()
+        try:
+            slot = self.call(pid, f, args, kwargs)
+            self.wait(slot)
+            if not slot.done:
+                self.cancel(slot)
+        finally:
+            shield.lower()
+        return self.value_of(slot)
+
     def tell(self, pid: int, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Send a call that nobody waits for."""
         connection = self.peers.connection(pid)

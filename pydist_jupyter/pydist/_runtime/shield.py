@@ -15,6 +15,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import sys
 import threading
 import time
 from _thread import LockType, get_ident
@@ -22,7 +23,16 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-__all__ = ["LOOK", "MAIN", "Shield", "install", "install_for_lane", "shield_of_this_thread", "strike"]
+__all__ = [
+    "LOOK",
+    "MAIN",
+    "Shield",
+    "install",
+    "install_for_lane",
+    "shield_of_this_thread",
+    "strike",
+    "strike_again_if_swallowed",
+]
 
 # The C functions: those of `signal` wrap each handler in an enum, which costs more than all the rest here.
 _getsignal, _SIGINT = _signal.getsignal, int(signal.SIGINT)
@@ -157,6 +167,7 @@ def strike(shield: Shield, owner: object) -> None:
     if shield is MAIN:
         _targets.append(owner)
         signal.pthread_kill(shield.thread, signal.SIGINT)
+        threading.Thread(target=_insist, args=(owner,), name="pydist-interrupt", daemon=True).start()
         return
     with shield.lock:
         if shield.owner is not owner:
@@ -168,6 +179,22 @@ def strike(shield: Shield, owner: object) -> None:
             shield.doomed = True
             _set_async_exc(shield.thread, KeyboardInterrupt)
 
+
+def _insist(owner: object) -> None:
+    """Repeat a signal until its handler has run.
+
+    One that comes between Python's look for signals and the system call that follows does not wake that call.
+    """
+    delay = 0.005
+    while delay < 10:
+        _nap(delay)
+        if not any(target is owner for target in _targets):
+            return
+        signal.pthread_kill(MAIN.thread, signal.SIGINT)
+        delay *= 2
+
+
+_nap = time.sleep  # a worker puts a sleep of its own in its place
 
 # ---- the main thread's signal
 
@@ -227,6 +254,25 @@ def install_for_lane(interrupt_all: Callable[[], None]) -> None:
     _state["handler"] = _raise
     _state["lane"] = True
     signal.signal(signal.SIGINT, on_sigint)
+
+
+def strike_again_if_swallowed() -> None:
+    """Repeat an interrupt that came while an object was being destroyed: Python reports it and goes on."""
+    report = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        shield = shield_of_this_thread()
+        owner = shield.owner
+        if owner is not None and issubclass(unraisable.exc_type, KeyboardInterrupt):
+            # Not from in here, where it would be swallowed once more.
+            shield.doomed = False
+            timer = threading.Timer(0.002, strike, (shield, owner))
+            timer.daemon = True
+            timer.start()
+        else:
+            report(unraisable)
+
+    sys.unraisablehook = hook
 
 
 def _raise(signum: int, frame: FrameType | None) -> None:
