@@ -1,0 +1,145 @@
+"""How workers come and go: ids, reasons, last words; and that none outlives its master, whatever it is doing."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import pydist
+from pydist import frontend
+from tests.core.gates import LIMIT, Gate
+
+pytestmark = pytest.mark.processes
+
+ROOT = Path(pydist.__file__).parents[1]
+
+MASTER = """
+import sys, os
+sys.path.insert(0, sys.argv[1])
+import pydist
+pids = pydist.addprocs(2)
+print(*[pydist.remotecall_fetch(os.getpid, pid) for pid in pids], flush=True)
+told = sys.argv[2]
+{work}
+def spin():
+    with open(told, "a") as file:
+        file.write("begun ")
+    busy()
+for pid in pids:
+    pydist.remotecall(spin, pid)
+sys.stdin.read()
+"""
+WORK = {
+    "sleeping": "import time\ndef busy(): time.sleep(600)",
+    "in a tight loop": "def busy():\n    while True: pass",
+    "in C code that keeps the interpreter": "import re\ndef busy(): re.match(r'(a*)*b', 'a' * 40)",
+}
+
+
+def is_alive(ospid: int) -> bool:
+    """Return whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{ospid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("work", WORK.values(), ids=WORK)
+def test_workers_end_with_a_master_that_is_killed(work: str, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    script = tmp_path / "master.py"
+    script.write_text(MASTER.replace("{work}", work))
+    master = subprocess.Popen(
+        [sys.executable, script, ROOT, told], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert master.stdout is not None
+    assert master.stdin is not None
+    ospids = [int(word) for word in master.stdout.readline().split()]
+    try:
+        deadline = time.monotonic() + LIMIT
+        while not told.exists() or told.read_text().count("begun") < 2:
+            assert time.monotonic() < deadline
+            os.sched_yield()
+        handles = [os.pidfd_open(ospid) for ospid in ospids]
+        os.kill(master.pid, signal.SIGKILL)
+        master.wait(LIMIT)
+        deadline = time.monotonic() + 5
+        for handle in handles:
+            assert select.select([handle], [], [], max(0.0, deadline - time.monotonic()))[0], "a worker is left"
+            os.close(handle)
+    finally:
+        for ospid in ospids:
+            if is_alive(ospid):
+                os.kill(ospid, signal.SIGKILL)
+        master.stdin.close()
+        master.stdout.close()
+
+
+def test_ids_are_never_used_again(pids: list[int]) -> None:
+    first = pydist.addprocs(1)
+    pydist.rmprocs(first, waitfor=LIMIT)
+    second = pydist.addprocs(1)
+    pydist.rmprocs(second, waitfor=LIMIT)
+    assert second > first
+
+
+def test_a_killed_worker_fails_its_calls_with_signal_and_last_words(pids: list[int]) -> None:
+    (victim,) = pydist.addprocs(1)
+    pydist.remotecall_fetch(print, victim, "my last words")
+    gate = Gate(victim, "killed here")
+    waiting = [gate.start(), pydist.remotecall(gate.stand, victim, gate.name)]
+    os.kill(pydist.remotecall_fetch(os.getpid, victim), signal.SIGKILL)
+    for future in waiting:
+        with pytest.raises(pydist.ProcessExitedException, match="SIGKILL") as caught:
+            future.fetch(LIMIT)
+        assert caught.value.pid == victim
+        assert caught.value.signal == signal.SIGKILL
+        assert "my last words" in caught.value.last_output
+    assert victim not in pydist.workers()
+    with pytest.raises(pydist.ProcessExitedException):
+        pydist.remotecall_fetch(abs, victim, -1)
+
+
+def test_a_worker_that_leaves_by_itself_tells_its_exit_code(pids: list[int]) -> None:
+    (victim,) = pydist.addprocs(1)
+    with pytest.raises(pydist.ProcessExitedException, match="exited with code 7") as caught:
+        pydist.remotecall(os._exit, victim, 7).fetch(LIMIT)
+    assert caught.value.exitcode == 7
+
+
+def test_interrupt_strikes_what_runs_and_nothing_else(pids: list[int]) -> None:
+    gate = Gate(pids[0], "struck")
+    running = gate.start()
+    other = Gate(pids[1], "not struck")
+    elsewhere = other.start("unharmed")
+    pydist.interrupt(pids[0])
+    with pytest.raises(KeyboardInterrupt):
+        running.fetch(LIMIT)
+    pydist.interrupt(pids[2])  # idle: nothing
+    other.open()
+    assert elsewhere.fetch(LIMIT) == "unharmed"
+    assert pydist.remotecall_fetch(abs, pids[2], -1) == 1
+
+
+def test_process_one_is_not_removed_but_warned_about(pids: list[int]) -> None:
+    with pytest.warns(UserWarning, match="process 1 not removed"):
+        pydist.rmprocs(1)
+    pydist.rmprocs(9999)
+    assert pydist.procs() == [1, *pids]
+
+
+def test_frontend_cancels_what_an_origin_has_started(pids: list[int]) -> None:
+    gate = Gate(pids[0], "of an origin")
+    running = gate.start()
+    assert frontend.running() == {pids[0]: 1}
+    assert frontend.cancel(0) == {pids[0]: 1}
+    with pytest.raises(KeyboardInterrupt):
+        running.fetch(LIMIT)
