@@ -84,6 +84,8 @@ class InterruptGate:
         self.struck = False
         #: A press has come that could not strike yet.
         self.pending = False
+        #: How often the handler has run.
+        self.heard = 0
         self._pending_since = 0.0
         self._struck_at = 0.0
         self._user_globals: dict[str, Any] | None = None
@@ -119,6 +121,7 @@ class InterruptGate:
     def __call__(self, signum: int, frame: FrameType | None) -> None:
         """Handle a press: raise KeyboardInterrupt, or see to it later, or leave it."""
         # Who holds signals back for a while (the runtime does) hands them on without a frame.
+        self.heard += 1
         place = place_of(frame or sys._getframe(), self._user_globals)
         task, loop = self._task, self._loop
         now = time.monotonic()

@@ -32,6 +32,7 @@ VERSION = metadata.version("pydist-jupyter")
 GRACE = 1.0
 # How often a press that could not strike is repeated.
 REPEAT = 0.02
+DEAF = 20  # so often a press is repeated that no handler of ours hears: the user may have put another in its place
 
 _JULIA = {"text": "Julia's Distributed", "url": "https://docs.julialang.org/en/v1/stdlib/Distributed/"}
 
@@ -145,15 +146,23 @@ class PyDistKernel(IPythonKernel):
         """Interrupt the cell. This runs on the control thread, also while the cell blocks the main one."""
         if self.interrupts.running:
             self._in_flight = _calls(self._origin)
+        heard = self.interrupts.heard
         await super().interrupt_request(stream, ident, parent)
         if os.name == "posix" and (self._repeating is None or self._repeating.done()):
-            self._repeating = asyncio.create_task(self._repeat_press())
+            self._repeating = asyncio.create_task(self._repeat_press(heard))
 
-    async def _repeat_press(self) -> None:
-        """Press again as long as a press waits for its moment."""
+    async def _repeat_press(self, heard: int) -> None:
+        """Press again as long as a press waits for its moment, or has not been heard.
+
+        A signal that comes between Python's look for signals and the system call that follows wakes nobody: a cell that
+        begins to sleep in this very moment would sleep on.
+        """
+        main = threading.main_thread().ident or 0
+        deaf = 0
         await asyncio.sleep(REPEAT)
-        while self.interrupts.pending:
-            os.kill(os.getpid(), signal.SIGINT)
+        while self.interrupts.pending or (self.interrupts.running and self.interrupts.heard == heard and deaf < DEAF):
+            deaf += 1
+            signal.pthread_kill(main, signal.SIGINT)
             await asyncio.sleep(REPEAT)
 
     def _follow_origin(self) -> None:
