@@ -135,5 +135,5 @@ class Cells:
         live = is_live(parent)
         # Who can ask the user something has a user; nbclient and papermill cannot.
         if live or (parent.get("content") or {}).get("allow_stdin"):
-            return live, LiveOutput(self._shell, publisher, contextvars.copy_context())
+            return live, LiveOutput(self._shell, publisher, self._lock, contextvars.copy_context())
         return live, HeldOutput(self._shell, publisher, self._lock)

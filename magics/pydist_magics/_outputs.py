@@ -12,8 +12,9 @@ from __future__ import annotations
 import contextvars
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -122,14 +123,38 @@ def flush_streams() -> None:
 
 
 class _KernelOutput:
-    """What the two outputs of a kernel share."""
+    """What the two outputs of a kernel share: the cell's own streams are watched while it runs.
 
-    def __init__(self, shell: InteractiveShell, publisher: CellPublisher) -> None:
+    Args:
+        shell: The shell of the cell.
+        publisher: Sends to the cell's output area.
+        lock: Guards the outputs; the cell's prints come from outside of the router.
+    """
+
+    def __init__(self, shell: InteractiveShell, publisher: CellPublisher, lock: AbstractContextManager[Any]) -> None:
         self._shell = shell
         self._publisher = publisher
+        self._lock = lock
         self._display_pub = shell.display_pub
-        self._own_streams: dict[str, Any] = {"stdout": sys.stdout, "stderr": sys.stderr}
         self._running = True
+        # The streams on which the cell's last line has not ended: no text of a worker may get into it.
+        self._unended: set[str] = set()
+        self._real = {"stdout": _unwatched(sys.stdout), "stderr": _unwatched(sys.stderr)}
+        self._own_streams = {name: _WatchedStream(name, file, self) for name, file in self._real.items()}
+        sys.stdout, sys.stderr = self._own_streams["stdout"], self._own_streams["stderr"]
+
+    def own_write(self, stream: str, text: str) -> Any:
+        """Write what the cell itself prints."""
+        raise NotImplementedError
+
+    def own_flush(self, stream: str) -> None:
+        """Flush a stream for the cell; IPython does so before it shows anything."""
+        raise NotImplementedError
+
+    def _write_through(self, stream: str, text: str) -> Any:
+        if text:
+            (self._unended.discard if text[-1] == "\n" else self._unended.add)(stream)
+        return self._real[stream].write(text)
 
     def _captured(self, stream: str) -> Any:
         """Return what the cell put in the place of a stream (``%%capture``, ``redirect_stdout``), if it did."""
@@ -150,6 +175,12 @@ class _KernelOutput:
                 update=msg_type == "update_display_data",
             )
 
+    def _let_streams_go(self) -> None:
+        self._running = False
+        for name, file in self._own_streams.items():
+            if getattr(sys, name) is file:
+                setattr(sys, name, self._real[name])
+
 
 class LiveOutput(_KernelOutput):
     """A cell in front of a person.
@@ -159,32 +190,77 @@ class LiveOutput(_KernelOutput):
     of its own for every call would be dropped by the notebook server, which takes a thousand a second.
     """
 
-    def __init__(self, shell: InteractiveShell, publisher: CellPublisher, context: contextvars.Context) -> None:
-        super().__init__(shell, publisher)
+    def __init__(
+        self,
+        shell: InteractiveShell,
+        publisher: CellPublisher,
+        lock: AbstractContextManager[Any],
+        context: contextvars.Context,
+    ) -> None:
+        super().__init__(shell, publisher, lock)
         self._context: contextvars.Context | None = context
+        self._thread = get_ident()
         self._late: list[tuple[str, str]] = []
+        # Text that waits for the end of a line of the cell, and whether something may already follow from it.
+        self._waiting: list[tuple[str, str]] = []
+        self._due = False
+        self._overdue = False
         self.pending = False
 
     def write(self, stream: str, text: str) -> None:
         """See `Output.write`."""
         if self._context is None:
             self._late.append((stream, text))
+        elif (self._waiting or stream in self._unended) and get_ident() != self._thread:
+            # Perhaps in the middle of a `print`. (In the cell's own thread it cannot be.)
+            self._waiting.append((stream, text))
         else:
-            self._context.run(getattr(sys, stream).write, text)
+            self._insert_waiting()
+            self._insert(stream, text)
         self.pending = True
 
+    def _insert(self, stream: str, text: str) -> None:
+        assert self._context is not None
+        self._context.run(getattr(sys, stream).write if self._captured(stream) else self._real[stream].write, text)
+
+    def _insert_waiting(self) -> None:
+        while self._waiting:
+            self._insert(*self._waiting[0])
+            del self._waiting[0]  # only now: an interrupt must not lose it
+        self._due = self._overdue = False
+
+    def own_write(self, stream: str, text: str) -> Any:
+        """Write what the cell itself prints; what waits for the end of its line goes behind that."""
+        with self._lock:
+            if self._waiting and self._due and text[:1] != "\n":
+                self._insert_waiting()  # no `print` is going on: the cell knows the result that came after this text
+            written = self._write_through(stream, text)
+            if self._waiting and stream not in self._unended:
+                self._insert_waiting()
+            return written
+
+    def own_flush(self, stream: str) -> None:
+        """Flush a stream of the cell."""
+        self._real[stream].flush()
+
     def settle(self, pid: int | None) -> None:
-        """The order is right already."""
+        """See `Output.settle`."""
+        self._due = True
 
     def flush(self) -> None:
         """See `Output.flush`."""
+        self._insert_waiting()
         self.send_late()
         if self._context is not None:
             flush_streams()
 
     def send_late(self) -> None:
-        """Do the part of `flush` that never waits."""
+        """Do the part of `flush` that never waits; a line of the cell has until the next time to end."""
         self.pending = False
+        if self._waiting and not self._overdue:
+            self._overdue = self.pending = True
+        else:
+            self._insert_waiting()
         late, self._late = self._late, []
         for stream, text in _joined(late):
             self._publisher.stream(stream, text)
@@ -197,7 +273,7 @@ class LiveOutput(_KernelOutput):
     def finish(self) -> None:
         """See `Output.finish`."""
         self.flush()
-        self._running = False
+        self._let_streams_go()
         self._context = None
 
 
@@ -207,23 +283,14 @@ class HeldOutput(_KernelOutput):
     Such a run shall give the same bytes each time, so neither the clock nor the order in which workers happen to answer
     may decide. What a worker wrote is held until the cell itself writes or shows something, or ends; then all of it
     goes out, worker by worker.
-
-    Args:
-        shell: See `_KernelOutput`.
-        publisher: See `_KernelOutput`.
-        lock: Guards the outputs; the cell's prints come from outside of the router.
     """
 
     pending = False  # never for a clock
 
     def __init__(self, shell: InteractiveShell, publisher: CellPublisher, lock: AbstractContextManager[Any]) -> None:
-        super().__init__(shell, publisher)
+        super().__init__(shell, publisher, lock)
         self._held: dict[int, list[tuple[str, str]]] = {}
         self._sizes: dict[int, int] = {}
-        self._lock = lock
-        self._real = self._own_streams
-        self._own_streams = {name: _StreamAfter(file, self._let_go) for name, file in self._real.items()}
-        sys.stdout, sys.stderr = self._own_streams["stdout"], self._own_streams["stderr"]
 
     def write(self, stream: str, text: str) -> None:
         """See `Output.write`."""
@@ -239,7 +306,7 @@ class HeldOutput(_KernelOutput):
 
     def settle(self, pid: int | None) -> None:
         """See `Output.settle`. Which worker answers first is chance, so nothing follows from an unnamed one."""
-        if pid is not None:
+        if pid is not None and not self._unended:
             self._send([known for known in (0, pid) if known in self._held])
 
     def flush(self) -> None:
@@ -263,10 +330,18 @@ class HeldOutput(_KernelOutput):
         for file in self._real.values():
             file.flush()
 
-    def _let_go(self) -> None:
-        if self._held:
-            with self._lock:
+    def own_write(self, stream: str, text: str) -> Any:
+        """Write what the cell itself prints, after what is held; but a line that it has begun ends first."""
+        with self._lock:
+            if not (text == "\n" and stream in self._unended):
                 self.flush()
+            return self._write_through(stream, text)
+
+    def own_flush(self, stream: str) -> None:
+        """Flush a stream of the cell."""
+        with self._lock:
+            self.flush()
+        self._real[stream].flush()
 
     def display(self, msg_type: str, content: Mapping[str, Any]) -> None:
         """See `Output.display`."""
@@ -277,23 +352,20 @@ class HeldOutput(_KernelOutput):
     def finish(self) -> None:
         """See `Output.finish`."""
         self.flush()
-        self._running = False
-        for name, file in self._own_streams.items():
-            if getattr(sys, name) is file:
-                setattr(sys, name, self._real[name])
+        self._let_streams_go()
 
 
-class _StreamAfter:
-    """A stream of which each write comes after something else; all else is the stream's own."""
+class _WatchedStream:
+    """A stream of a running cell; all but writing and flushing is the stream's own."""
 
-    def __init__(self, file: Any, first: Callable[[], None]) -> None:
-        self._file = file
-        self._first = first
+    def __init__(self, name: str, file: Any, output: _KernelOutput) -> None:
+        self._name = name
+        self.file = file
+        self._output = output
 
     def write(self, text: str) -> Any:
         """Write text."""
-        self._first()
-        return self._file.write(text)
+        return self._output.own_write(self._name, text)
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write several texts."""
@@ -301,12 +373,16 @@ class _StreamAfter:
             self.write(line)
 
     def flush(self) -> None:
-        """Flush; IPython does so before it shows anything."""
-        self._first()
-        self._file.flush()
+        """Flush."""
+        self._output.own_flush(self._name)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
+        return getattr(self.file, name)
+
+
+def _unwatched(file: Any) -> Any:
+    """Return the stream itself: the watch of another cell that runs, or that a thread has kept, is not watched."""
+    return file.file if isinstance(file, _WatchedStream) else file
 
 
 def _joined(pieces: list[tuple[str, str]]) -> list[tuple[str, str]]:

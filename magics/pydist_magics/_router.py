@@ -163,6 +163,8 @@ class Router:
         with self._lock:
             for cell in self._cells.pending():
                 cell.output.send_late()
+                if cell.output.pending:
+                    self._pacer.poke()
             running = self._cells.current is not None
         # This waits for the thread that sends, and the reader must not wait for it in `text`: so not under the lock.
         # What a cell has put in the place of its streams may be closed by now, or fail as it likes.

@@ -30,8 +30,8 @@ class FrontEnd(LiveKernel):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        if self._plain:
-            self.run(f"%load_ext pydist\npids = %addprocs {self._wanted}")
+        # Ours has its workers before the first cell, but not before there is one.
+        self.run(f"%load_ext pydist\npids = %addprocs {self._wanted}" if self._plain else "pass")
         return self
 
     def begin(self, code: str, **options: Any) -> Cell:

@@ -6,7 +6,7 @@ import contextlib
 import io
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -67,6 +67,16 @@ def made(shell: InteractiveShell, limit: int = 1_000_000) -> Iterator[Bench]:
         sys.stdout, sys.stderr = before
 
 
+def in_another_thread(*work: Callable[[], None]) -> None:
+    def run() -> None:
+        for do in work:
+            do()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+
+
 @pytest.fixture
 def bench(shell: InteractiveShell) -> Iterator[Bench]:
     with made(shell) as bench:
@@ -89,6 +99,47 @@ def test_text_stands_in_order_with_the_cells_own(bench: Bench, live: bool) -> No
     sys.stdout.write("after\n")
     bench.end()
     assert bench.seen("A") == "before\n2:worker\nafter\n"
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_line_of_the_cell_is_never_broken_by_one_of_a_worker(bench: Bench, live: bool) -> None:
+    origin = bench.begin("A", live=live)
+    sys.stdout.write("caught")  # this and the next are one `print`
+    in_another_thread(lambda: bench.write(origin, "stopped"), lambda: bench.router.flush(origin, 2))
+    sys.stdout.write("\n")
+    sys.stdout.write("after\n")
+    bench.end()
+    assert bench.seen("A") == "caught\n2:stopped\nafter\n"
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_text_precedes_what_follows_from_its_call_even_in_a_line(bench: Bench, live: bool) -> None:
+    origin = bench.begin("A", live=live)
+    sys.stdout.write("calling: ")
+    in_another_thread(lambda: bench.write(origin, "called"), lambda: bench.router.flush(origin, 2))
+    sys.stdout.write("done")
+    bench.end()
+    assert bench.seen("A") == "calling: 2:called\ndone"
+
+
+def test_a_line_that_does_not_end_holds_text_up_for_a_moment_only(bench: Bench) -> None:
+    origin = bench.begin("A")
+    sys.stdout.write("...")
+    in_another_thread(lambda: bench.write(origin, "2 is here", "2 is there"))
+    bench.router._flush_pending()
+    bench.router._flush_pending()
+    assert bench.seen("A") == "...2:2 is here\n2:2 is there\n"
+
+
+def test_a_stream_that_outlives_its_cell_works(bench: Bench) -> None:
+    bench.begin("A")
+    kept = sys.stdout
+    bench.end()
+    assert not isinstance(sys.stdout, type(kept))
+    bench.begin("B")
+    print("still here", file=kept)
+    bench.end()
+    assert bench.seen("B") == "still here\n"
 
 
 def test_late_text_stays_with_its_cell_in_a_live_front_end(bench: Bench) -> None:
