@@ -78,6 +78,8 @@ class InterruptGate:
     """The kernel's SIGINT handler, with what it knows of the cell that runs."""
 
     def __init__(self) -> None:
+        #: A cell has been received, and the front end told so, that is not running yet.
+        self.coming = False
         #: A cell runs in the main thread.
         self.running = False
         #: A press has struck the cell that runs, or ran last.
@@ -92,17 +94,33 @@ class InterruptGate:
         self._task: asyncio.Future[Any] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    @property
+    def busy(self) -> bool:
+        """There is a cell to interrupt."""
+        return self.running or self.coming
+
     def install(self) -> None:
         """Become the handler of SIGINT. In another thread than the main one, where Python forbids it, do nothing."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self)
 
     @contextmanager
-    def cell(self, user_globals: dict[str, Any]) -> Iterator[None]:
-        """Let presses through while a cell runs in this thread, which is the main one."""
+    def request(self) -> Iterator[None]:
+        """Keep presses for the cell that a request brings. It is for the main thread, as all that follows."""
         self.struck = self.pending = False
+        self.coming = True
+        try:
+            yield
+        finally:
+            self.coming = self.pending = False
+
+    @contextmanager
+    def cell(self, user_globals: dict[str, Any]) -> Iterator[None]:
+        """Let presses through while a cell runs."""
+        if not self.coming:
+            self.struck = self.pending = False
         self._user_globals = user_globals
-        self.running = True
+        self.running, self.coming = True, False
         try:
             yield
         finally:
@@ -125,7 +143,7 @@ class InterruptGate:
         place = place_of(frame or sys._getframe(), self._user_globals)
         task, loop = self._task, self._loop
         now = time.monotonic()
-        if not self.running and task is None:
+        if not self.busy and task is None:
             if place is Place.REQUEST:
                 raise KeyboardInterrupt
         elif self.struck and now - self._struck_at < SAME_PRESS:

@@ -54,6 +54,8 @@ class PyDistKernel(IPythonKernel):
         self._origin = 0
         self._in_flight: dict[int, int] = {}
         self._repeating: asyncio.Task[None] | None = None
+        # What the gate had heard before the last press.
+        self._heard = 0
 
     @property
     def banner(self) -> str:  # type: ignore[override]
@@ -61,6 +63,14 @@ class PyDistKernel(IPythonKernel):
         return f"{super().banner}pydist {VERSION}: %addprocs 4 starts workers, %workers shows them.\n"
 
     # Cells
+
+    async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Run a cell. The front end is told that it runs before it does, and may interrupt it from then on."""
+        if threading.current_thread() is not threading.main_thread():
+            await super().execute_request(stream, ident, parent)
+            return
+        with self.interrupts.request():
+            await super().execute_request(stream, ident, parent)
 
     async def do_execute(
         self,
@@ -146,12 +156,12 @@ class PyDistKernel(IPythonKernel):
         """Interrupt the cell. This runs on the control thread, also while the cell blocks the main one."""
         if self.interrupts.running:
             self._in_flight = _calls(self._origin)
-        heard = self.interrupts.heard
+        self._heard = self.interrupts.heard
         await super().interrupt_request(stream, ident, parent)
         if os.name == "posix" and (self._repeating is None or self._repeating.done()):
-            self._repeating = asyncio.create_task(self._repeat_press(heard))
+            self._repeating = asyncio.create_task(self._repeat_press())
 
-    async def _repeat_press(self, heard: int) -> None:
+    async def _repeat_press(self) -> None:
         """Press again as long as a press waits for its moment, or has not been heard.
 
         A signal that comes between Python's look for signals and the system call that follows wakes nobody: a cell that
@@ -160,8 +170,10 @@ class PyDistKernel(IPythonKernel):
         main = threading.main_thread().ident or 0
         deaf = 0
         await asyncio.sleep(REPEAT)
-        while self.interrupts.pending or (self.interrupts.running and self.interrupts.heard == heard and deaf < DEAF):
-            deaf += 1
+        while self.interrupts.pending or (self.interrupts.busy and self.interrupts.heard == self._heard):
+            deaf = 0 if self.interrupts.pending else deaf + 1
+            if deaf > DEAF:
+                return
             signal.pthread_kill(main, signal.SIGINT)
             await asyncio.sleep(REPEAT)
 
