@@ -43,7 +43,6 @@ from pydist._everywhere import (
     remotecall_eval as remotecall_eval,
 )
 from pydist._futures import Future as Future
-from pydist._held import RefInfo as RefInfo, refs as refs
 from pydist._hooks import set_output_hook as set_output_hook
 from pydist._ids import RRID as RRID
 from pydist._ipython import (
@@ -58,13 +57,10 @@ from pydist._pools import (
     set_default_worker_pool as set_default_worker_pool,
 )
 from pydist._procs import (
-    WorkerInfo as WorkerInfo,
-    WorkerList as WorkerList,
     myid as myid,
     nprocs as nprocs,
     nworkers as nworkers,
     procs as procs,
-    worker_info as worker_info,
     workers as workers,
 )
 from pydist._refs import remoteref_id as remoteref_id
@@ -76,5 +72,30 @@ from pydist.managers import ClusterManager as ClusterManager, LocalManager as Lo
 
 if _TYPE_CHECKING:
     from pydist import frontend as frontend
+    from pydist._held import RefInfo as RefInfo, refs as refs
+    from pydist._worker_info import WorkerInfo as WorkerInfo, WorkerList as WorkerList, worker_info as worker_info
+
+# What is slow to import, and often not needed, is imported when it is first named.
+_LATER = {
+    "RefInfo": "pydist._held",
+    "WorkerInfo": "pydist._worker_info",
+    "WorkerList": "pydist._worker_info",
+    "refs": "pydist._held",
+    "worker_info": "pydist._worker_info",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module 'pydist' has no attribute {name!r}")
+    from importlib import import_module
+
+    globals()[name] = value = getattr(import_module(_LATER[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
+
 
 __version__ = "0.1.0"

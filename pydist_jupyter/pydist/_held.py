@@ -1,4 +1,4 @@
-"""What this process holds of others, and owns for others."""
+"""What this process holds of others, and owns for others. Imported when it is first asked for, as `_worker_info` is."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ are only told. Messages are JSON behind a 4-byte length, never larger than 64 KB
 
 from __future__ import annotations
 
-import json
 import struct
 from typing import Any
 
@@ -41,12 +40,16 @@ class HandshakeError(Exception):
 
 def pack_message(message: dict[str, Any]) -> bytes:
     """Return a handshake message as bytes."""
+    import json  # slow to import; needed by those alone that have company
+
     data = json.dumps(message).encode()
     return _LENGTH.pack(len(data)) + data
 
 
 def unpack_message(data: bytes) -> Any:
     """Return the handshake message of some bytes."""
+    import json
+
     return json.loads(data)
 
 

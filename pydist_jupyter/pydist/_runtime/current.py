@@ -6,6 +6,7 @@ only module of the runtime with state of its own.
 
 from __future__ import annotations
 
+import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,13 @@ if TYPE_CHECKING:
     from pydist._runtime.calls import Call
     from pydist._runtime.node import Node
 
-__all__ = ["CURRENT_CALL", "current_node", "peek_node", "set_default_node"]
+__all__ = ["CURRENT_CALL", "STARTED", "current_node", "peek_node", "set_default_node"]
 
 _node: ContextVar[Node] = ContextVar("pydist_node")
 _default: list[Node] = []
 
+#: When this process began to use pydist, in seconds since 1970.
+STARTED = time.time()
 #: The remote call that the running code belongs to (None in the master's own code).
 CURRENT_CALL: ContextVar[Call | None] = ContextVar("pydist_call", default=None)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
 import contextlib
-import ctypes
 import os
 import signal
 import sys
@@ -39,8 +38,6 @@ _getsignal, _SIGINT = _signal.getsignal, int(signal.SIGINT)
 #: The main thread sleeps no longer than this at a stretch (seconds). A signal that comes after Python has looked for
 #: signals and before the system call has begun would else be noticed when the sleep ends, and not before.
 LOOK = 0.25
-_set_async_exc = ctypes.pythonapi.PyThreadState_SetAsyncExc
-_set_async_exc.argtypes = [ctypes.c_ulong, ctypes.py_object]
 
 
 class Shield:
@@ -177,7 +174,7 @@ def strike(shield: Shield, owner: object) -> None:
             shield.wake()
         elif not shield.doomed:
             shield.doomed = True
-            _set_async_exc(shield.thread, KeyboardInterrupt)
+            _raise_in(shield.thread, KeyboardInterrupt)
 
 
 def _insist(owner: object) -> None:
@@ -302,3 +299,9 @@ def sleep_on(lock: LockType, timeout: float | None) -> bool:
     finally:
         shield.sleeping = None
         shield.lower()
+
+
+def _raise_in(thread: int, exception: type[BaseException]) -> None:
+    import ctypes  # slow to import, and needed by those alone that run calls of others
+
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(exception))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import dataclasses
 import os
 import socket
 import sys
@@ -25,7 +24,6 @@ class WorkerProcess(Protocol):
         """Send it a signal; nothing happens if it has ended."""
 
 
-@dataclasses.dataclass
 class WorkerConfig:
     """How one worker can be reached; made by a manager's `launch`. Julia: ``WorkerConfig``.
 
@@ -39,13 +37,28 @@ class WorkerConfig:
         userdata: the manager's own.
     """
 
-    stream: socket.socket | None = None
-    host: str = "localhost"
-    port: int | None = None
-    output: int | None = None
-    process: WorkerProcess | None = None
-    command: str = ""
-    userdata: Any = None
+    # No dataclass: those take a good part of the time that `import pydist` may take.
+    def __init__(
+        self,
+        stream: socket.socket | None = None,
+        host: str = "localhost",
+        port: int | None = None,
+        output: int | None = None,
+        process: WorkerProcess | None = None,
+        command: str = "",
+        userdata: Any = None,
+    ) -> None:
+        self.stream = stream
+        self.host = host
+        self.port = port
+        self.output = output
+        self.process = process
+        self.command = command
+        self.userdata = userdata
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if value not in (None, ""))
+        return f"WorkerConfig({fields})"
 
 
 def default_addprocs_params(manager: ClusterManager | None = None) -> dict[str, Any]:
