@@ -160,7 +160,11 @@ class Future(Reference, concurrent.futures.Future[Any]):
             return self._value
         if not node.wait(slot, timeout):
             raise TimeoutError(f"{self!r} has not arrived after {timeout:g} seconds")
-        return node.value_of(slot)
+        with self._lock:
+            # Read once: each reading of a message counts the references in it.
+            if self._value is _MISSING:
+                self._value = node.value_of(slot)
+            return self._value
 
     def put(self, value: Any) -> Future:
         """Set the value, once in the whole cluster. Returns the Future. Julia: ``put!``.

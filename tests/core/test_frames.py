@@ -10,6 +10,7 @@ from hypothesis import example, given, strategies as st
 
 from pydist._protocol import frames
 from pydist._protocol.frames import Frame, FrameParser, pack, pack_sizes
+from pydist._runtime.calls import DRAIN, LOST
 
 #: (kind, flags, rid, aux, origin, body, buffers)
 Message = tuple[int, int, int, int, int, bytes, tuple[bytes, ...]]
@@ -129,6 +130,6 @@ def test_kinds_differ() -> None:
 
 
 def test_flags_are_single_bits_that_differ() -> None:
-    flags = _numbers(["KEEP", "QUIET", "MAP", "INLINE"])
+    flags = [*_numbers(["KEEP", "QUIET", "MAP", "INLINE", "REFS"]), DRAIN, LOST]
     assert all(flag & (flag - 1) == 0 for flag in flags)
     assert len(set(flags)) == len(flags)

@@ -12,7 +12,9 @@ import pytest
 
 import pydist
 from pydist import Channel, RemoteChannel
+from tests.core.bells import Bell
 from tests.core.gates import LIMIT, Gate
+from tests.core.sessions import CellError, Session
 
 pytestmark = pytest.mark.processes
 
@@ -63,6 +65,38 @@ def test_a_holder_that_dies_holds_nothing(pids: list[int], spare: Any) -> None:
     assert not any(victim in holders for holders in held)
     del future, keep
     assert references_left(pids) == [0, 0, 0, 0]
+
+
+def test_an_answer_that_nobody_reads_holds_nothing(session: Session, bell: Bell) -> None:
+    session.run(
+        f"""
+def stubborn():
+    try:
+        with open({str(bell)!r}, "a") as bell: bell.write("x")
+        time.sleep(60)
+    except KeyboardInterrupt:
+        pass
+    return [pydist.RemoteChannel() for _ in range(3)]
+"""
+    )
+    session.start("pydist.remotecall_fetch(stubborn, pydist.workers()[0])")
+    bell.wait()
+    session.interrupt()
+    with pytest.raises(CellError, match="KeyboardInterrupt"):
+        session.finish()
+    counted = session.run(
+        """
+def count():
+    import gc
+    gc.collect()
+    return pydist.refs()
+left, deadline = 1, time.monotonic() + 10
+while left and time.monotonic() < deadline:
+    left = len(pydist.remotecall_fetch(count, pydist.workers()[0]))
+left
+"""
+    )
+    assert counted == 0
 
 
 def test_release_frees_at_once_and_with_does_too(pids: list[int]) -> None:

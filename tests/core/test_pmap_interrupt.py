@@ -85,3 +85,29 @@ pydist.pmap(work, itertools.count(), batch_size="auto")
 """
     interrupted(session, source, bell)
     check_that_it_is_usable(session)
+
+
+def test_every_worker_is_interrupted_each_time(session: Session) -> None:
+    session.run(
+        """
+import signal
+started, told = (pydist.RemoteChannel(lambda: pydist.Channel(float("inf"))) for _ in range(2))
+def work(i):
+    try:
+        started.put(i)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        told.put(pydist.myid())
+        raise
+def press():
+    for pid in pydist.workers(): started.take()
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+    )
+    for _ in range(20):
+        source = "import os, threading; threading.Thread(target=press).start(); pydist.pmap(work, range(4))"
+        with pytest.raises(CellError) as caught:
+            session.run(source)
+        assert caught.value.kind == "KeyboardInterrupt"
+        assert session.run("sorted(told.take(timeout=10) for pid in pydist.workers())") == session.pids
+    check_that_it_is_usable(session)

@@ -40,6 +40,7 @@ __all__ = [
     "NAMES",
     "OUTPUT",
     "QUIET",
+    "REFS",
     "RELEASE",
     "RESULT",
     "Frame",
@@ -71,6 +72,7 @@ EXIT = 19  # please leave
 KEEP = 1  # CALL: keep the result there, answer DONE
 QUIET = 2  # CALL: no answer at all (remote_do)
 MAP = 32  # CALL: the body is a list of argument tuples; answer (values, failure or None), stopping at the first failure
+REFS = 64  # the body has references in it: whoever drops the frame unread must let go of them
 INLINE = 4  # DONE: the kept value is small and travels along
 
 MAX_BUFFERS = 0xFFFF

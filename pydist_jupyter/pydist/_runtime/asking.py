@@ -9,7 +9,20 @@ from typing import Any, NamedTuple
 
 from pydist import frontend
 from pydist._errors import ProcessExitedException
-from pydist._protocol.frames import ASK, CALL, CANCEL, ERROR, FUNCTION, HOLD, KEEP, MAP, QUIET, pack, pack_sizes
+from pydist._protocol.frames import (
+    ASK,
+    CALL,
+    CANCEL,
+    ERROR,
+    FUNCTION,
+    HOLD,
+    KEEP,
+    MAP,
+    QUIET,
+    Frame,
+    pack,
+    pack_sizes,
+)
 from pydist._runtime.calls import decode_failure
 from pydist._runtime.connection import Connection
 from pydist._runtime.current import CURRENT_CALL
@@ -96,7 +109,7 @@ class Asking:
             slot = self.call(pid, f, args, kwargs)
             self.wait(slot)
             if not slot.done:
-                self.cancel(slot)
+                self.give_up(slot)
         finally:
             shield.lower()
         return self.value_of(slot)
@@ -123,7 +136,7 @@ class Asking:
             number = next(connection.knowledge.numbers)
             prelude = job.prelude(self.next_id())
             self.note_holders(job, connection)
-            first, rest = pieces(FUNCTION, 0, data, buffers, number, 0, 0)
+            first, rest = pieces(FUNCTION, 0, data, buffers, number, 0, job.flags)
             connection.send(prelude + first, rest)
             job.commit()
         return Prepared(number, connection)
@@ -172,7 +185,7 @@ class Asking:
     ) -> None:
         prelude = ahead + job.prelude(slot.rid)
         self.note_holders(job, connection)
-        first, rest = pieces(kind, slot.rid, data, buffers, aux, slot.origin, flags)
+        first, rest = pieces(kind, slot.rid, data, buffers, aux, slot.origin, flags | job.flags)
         shield = shield_of_this_thread()
         shield.raise_()
         try:
@@ -226,7 +239,7 @@ class Asking:
             data, buffers = job.encode(value)
             prelude = job.prelude(rid)
             self.note_holders(job, connection)
-            first, rest = pieces(kind, rid, data, buffers, 0, origin, flags)
+            first, rest = pieces(kind, rid, data, buffers, 0, origin, flags | job.flags)
             connection.send(prelude + first, rest)
             job.commit()
 
@@ -268,10 +281,10 @@ class Asking:
         """Wait for a slot and return its value; an interrupt or a time-out cancels the request over there."""
         try:
             if not self.wait(slot, timeout):
-                self.cancel(slot)
+                self.give_up(slot)
                 raise TimeoutError(f"no answer within {timeout} seconds")
         except KeyboardInterrupt:
-            self.cancel(slot)
+            self.give_up(slot)
             raise
         return self.value_of(slot)
 
@@ -279,6 +292,15 @@ class Asking:
         """Interrupt the request of a slot, where it runs."""
         if not slot.done and slot.connection is not None:
             slot.connection.post(pack(CANCEL, slot.rid, b""))
+
+    def give_up(self, slot: Slot) -> None:
+        """Interrupt a request whose answer nobody will look at."""
+        self.cancel(slot)
+        slot.add_callback(lambda: self.discard(slot.frame))
+
+    def discard(self, frame: Frame | None) -> None:
+        """Drop a frame that nobody will read; references in it are let go of."""
+        raise NotImplementedError
 
     def calls_in_flight(self, origin: int | None = None) -> dict[int, int]:
         """Return how many requests wait for an answer, by process."""

@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Coroutine
+from time import monotonic
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,6 +38,8 @@ LATER = object()
 
 #: A call that does not end within this many seconds of its interrupt is answered without it: it sits in C code.
 _PATIENCE = 0.1
+#: Interrupts of one call that follow each other within this time (seconds) are one.
+_SAME_PRESS = 0.2
 _HIDE = frozenset({__file__})
 
 
@@ -54,6 +57,7 @@ class Call:
         "origin",
         "rid",
         "shield",
+        "struck_at",
         "task",
         "texts",
         "turn",
@@ -69,6 +73,8 @@ class Call:
         self.turn = (0, 0) if frame is None or connection is None else (connection.pid, frame.aux)
         self.answered = False
         self.cancelled = False
+        #: When it was interrupted last (monotonic).
+        self.struck_at = 0.0
         #: For a verb that answers later: takes back what it waits for; False if it is too late for that.
         self.abandon: Callable[[], bool] | None = None
         #: The shield of the lane that runs it now.
@@ -205,6 +211,7 @@ class Executor:
     def answer(self, call: Call, value: Any) -> bool:
         """The call has ended with a value; return whether anybody was there to have it."""
         if not self._first(call):
+            self._say_last_words(call)
             return False
         connection = call.connection
         if connection is None:
@@ -240,7 +247,11 @@ class Executor:
     def fail(self, call: Call, error: BaseException) -> None:
         """The call has ended with an exception."""
         if not self._first(call):
+            self._say_last_words(call)
             return
+        if call.frame is not None:
+            self._node.discard(call.frame)  # it was dropped before anybody read it
+            call.frame = None
         connection = call.connection
         asked = call.asked
         captured = error.captured if isinstance(error, Carried) else capture(error, _HIDE)
@@ -280,6 +291,11 @@ class Executor:
         self.calls.pop(self.key(call), None)
         return True
 
+    def _say_last_words(self, call: Call) -> None:
+        """Send what a call has written that went on after its answer."""
+        if call.texts is not None and self._node.output is not None:
+            self._node.output.finish(call)
+
     def finish_output(self, call: Call) -> int:
         """Send what the call has written; return the flags that its reply needs."""
         output = self._node.output
@@ -313,6 +329,10 @@ class Executor:
 
     def interrupt(self, call: Call) -> None:
         """Interrupt one call, wherever it is."""
+        now = monotonic()
+        if now - call.struck_at < _SAME_PRESS:
+            return  # one wish by two ways; the call may be dealing with it, and must not be hit in that
+        call.struck_at = now
         call.cancelled = True
         if call.task is not None:
             coroutines.cancel(call.task)
@@ -353,6 +373,8 @@ def encode_failure(
         try:
             data, _ = job.encode(ex, out_of_band=False)
             prelude = job.prelude(rid)
+            node.note_holders(job, connection)
+            flags |= job.flags
             job.commit()
         except BaseException:
             data, prelude = b"", b""

@@ -15,7 +15,7 @@ from pydist._errors import ProcessExitedException
 from pydist._protocol.frames import Frame, FrameParser
 from pydist._runtime.buffers import allocate
 from pydist._runtime.poller import READ, WRITE, Poller
-from pydist._runtime.shield import shield_of_this_thread
+from pydist._runtime.shield import Shield, shield_of_this_thread
 from pydist._runtime.slots import Slot
 
 __all__ = ["Connection"]
@@ -116,23 +116,28 @@ class Connection:
         shield.raise_()
         try:
             with self._writing:
-                if not self._outbox and not buffers:
+                if self._outbox or buffers:
+                    self._write_all(data, buffers, shield)
+                else:
                     # The usual case in one system call.
                     try:
                         n = self.sock.send(data, _DONTWAIT)
                     except BlockingIOError:
                         n = 0
                     self.bytes_out += n
-                    if n == len(data):
-                        return
-                    data = data[n:]
-                self._outbox.append(memoryview(data))
-                self._outbox.extend(buffers)
-                self._drain_waiting(shield.wake_fd())
+                    if n != len(data):
+                        self._write_all(data[n:], (), shield)
+            if self._outbox:
+                self.flush_outbox()  # posted while we had the lock
         except OSError as error:
             self._break(error)
         finally:
             shield.lower()
+
+    def _write_all(self, data: bytes, buffers: Sequence[memoryview], shield: Shield) -> None:
+        self._outbox.append(memoryview(data))
+        self._outbox.extend(buffers)
+        self._drain_waiting(shield.wake_fd())
 
     def _drain_waiting(self, wake: int) -> None:
         poll = select.poll()

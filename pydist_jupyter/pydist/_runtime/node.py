@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import threading
@@ -23,19 +24,21 @@ from pydist._protocol.frames import (
     MEMBERS,
     NAMES,
     OUTPUT,
+    REFS,
     RELEASE,
     RESULT,
     Frame,
     pack,
 )
 from pydist._runtime.asking import Asking, another
-from pydist._runtime.calls import DRAIN, LOST, Call, Executor
+from pydist._runtime.calls import DRAIN, LOST, Call, Executor, decode_failure
 from pydist._runtime.connection import Connection
 from pydist._runtime.definitions import Definitions
 from pydist._runtime.handles import Handles
 from pydist._runtime.lanes import Lanes
 from pydist._runtime.output import Desk
 from pydist._runtime.peers import Peer, Peers
+from pydist._runtime.pickling import decode
 from pydist._runtime.reader import Reader
 from pydist._runtime.store import Store
 
@@ -116,8 +119,8 @@ class Node(Asking):
         elif kind == FUNCTION:
             if len(frame.body):
                 connection.knowledge.received[frame.aux] = frame
-            else:
-                connection.knowledge.received.pop(frame.aux, None)
+            elif type(unread := connection.knowledge.received.pop(frame.aux, None)) is Frame:
+                self.discard(unread)
         elif kind == DEFINE:
             connection.knowledge.digests.add(self.definitions.unpack(bytes(frame.body)))
         elif kind == NAMES:
@@ -145,6 +148,22 @@ class Node(Asking):
         self.desk.flush()
         if slot is not None:
             slot.settle(frame)
+        else:
+            self.discard(frame)
+
+    def discard(self, frame: Frame | None) -> None:
+        """Drop a frame that nobody will read; references in it are let go of, by reading it all the same."""
+        if frame is None or not frame.flags & REFS:
+            return
+
+        def read() -> None:
+            with contextlib.suppress(Exception):
+                if frame.kind == ERROR:
+                    decode_failure(0, frame)
+                else:
+                    decode(frame.body, frame.buffers)
+
+        self.executor.aside(read)
 
     def _output(self, frame: Frame) -> None:
         if self.pid == 1:

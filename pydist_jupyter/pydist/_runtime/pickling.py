@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from types import BuiltinFunctionType, CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
-from pydist._protocol.frames import DEFINE, FUNCTION, MAX_BUFFERS, NAMES, pack
+from pydist._protocol.frames import DEFINE, FUNCTION, MAX_BUFFERS, NAMES, REFS, pack
 from pydist._runtime.buffers import OUT_OF_BAND
 from pydist._runtime.definitions import Definitions, digest_of
 from pydist._runtime.namespaces import MISSING, STABLE, mentions, travels_by_value
@@ -132,6 +132,11 @@ class Outgoing:
         self._digests: list[bytes] = []
         self._sent: dict[tuple[str, str], tuple[Any, bytes]] = {}
         self._numbered: tuple[Any, CodeType | None, int] | None = None
+
+    @property
+    def flags(self) -> int:
+        """What the frame must say about the body."""
+        return REFS if self.refs else 0
 
     # ---- values
 
