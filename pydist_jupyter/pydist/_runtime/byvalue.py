@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import io
 import types
+import warnings
+import weakref
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 from cloudpickle import cloudpickle as _cp
 
+from pydist._runtime.current import current_node
 from pydist._runtime.definitions import find_class, load_class, load_code, load_named_class, name_digest
 from pydist._runtime.namespaces import namespace, travels_by_value
 from pydist._runtime.pickling import reduce_exception
@@ -92,7 +95,10 @@ class FullPickler(cloudpickle.Pickler):  # type: ignore[misc]
         job = self._job
         digest = job.definitions.class_(cls)
         module, name = cls.__module__, cls.__qualname__
-        named = name_digest(module, name) if find_class(module, name) is cls else None
+        present = find_class(module, name)
+        named = name_digest(module, name) if present is cls else None
+        if present is not None and present is not cls and module == "__main__":
+            _warn_of_earlier(cls)
         digest = named or digest
         if digest is None or (digest not in job.definitions.blobs and digest not in job.knowledge.digests):
             digest = self._pickle_class(cls, digest)
@@ -112,6 +118,20 @@ class FullPickler(cloudpickle.Pickler):  # type: ignore[misc]
         finally:
             job.needed = outer
         return job.definitions.add_class(cls, digest, file.getvalue(), needs)
+
+
+_warned: weakref.WeakSet[type] = weakref.WeakSet()
+
+
+def _warn_of_earlier(cls: type) -> None:
+    """Say once that a class which travels has been replaced: a cell was run again and an old instance is about."""
+    if cls not in _warned and current_node().pid == 1:
+        _warned.add(cls)
+        warnings.warn(
+            f"an object of an earlier {cls.__qualname__!r} goes to a worker; {cls.__qualname__!r} has been defined "
+            "again since, and the object is no instance of the new one, there as here",
+            stacklevel=2,
+        )
 
 
 def _belongs(cls: type, outer: type) -> bool:
