@@ -45,6 +45,8 @@ _NUMBERED = (FunctionType, BuiltinFunctionType)
 _JOIN = 64 * 1024
 #: A batch up to this length is looked through for values that need no care.
 _FEW = 256
+#: So long does whoever finds a worker gone wait for the news how that has ended (seconds).
+_NEWS = 1.0
 
 
 class Prepared(NamedTuple):
@@ -342,6 +344,8 @@ class Asking:
     def gone(self, connection: Connection) -> ProcessExitedException:
         """Return the exception for a peer whose stream has ended."""
         peer = self.peers.get(connection.pid)
+        if self.pid == 1 and peer is not None and connection.end is None:
+            peer.gone.wait(_NEWS)  # how it has ended is known in a moment
         why = connection.end or (None if peer is None else peer.exit)
         return ProcessExitedException(connection.pid) if why is None else another(why)
 
