@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,7 @@ SENTENCES: dict[str, tuple[Callable[[list[int]], Any], type[BaseException], str]
     "negative number": (lambda pids: pydist.addprocs(-1), ValueError, "must not be negative"),
     "no number": (lambda pids: pydist.addprocs(1.5), TypeError, "must be an integer"),
     "other topology": (lambda pids: pydist.addprocs(1, topology="master_worker"), ValueError, "already exist"),
+    "other laziness": (lambda pids: pydist.addprocs(1, lazy=False), ValueError, "Cannot set lazy=False"),
     "no topology": (lambda pids: pydist.addprocs(1, topology="ring"), ValueError, "topology must be one of"),
     "time-out": (lambda pids: pydist.addprocs(1, timeout=-1), ValueError, "timeout must be positive"),
     "interpreter": (lambda pids: pydist.addprocs(1, exename="/no/python"), pydist.CompositeException, "/no/python"),
@@ -43,6 +45,28 @@ SENTENCES: dict[str, tuple[Callable[[list[int]], Any], type[BaseException], str]
     "empty pool": (lambda pids: pydist.pmap(abs, [1], pool=[]), ValueError, "No active worker available in pool"),
     "code": (lambda pids: pydist.everywhere("1 +"), SyntaxError, "invalid syntax"),
     "cookie": (lambda pids: pydist.cluster_cookie("x" * 17), ValueError, "at most 16 ASCII characters"),
+    "no such channel": (
+        lambda pids: pydist.channel_from_id(pydist.RRID(1, 10**9)),
+        LookupError,
+        "Local instance of remote reference not found",
+    ),
+    "a caching pool in a call": (
+        lambda pids: pydist.remotecall(print, pids[0], pydist.CachingPool(pids)),
+        TypeError,
+        "CachingPool objects are not serializable.",
+    ),
+    "a Future set twice": (
+        lambda pids: pydist.Future().put(1).put(2),
+        pydist.InvalidStateException,
+        "Future can be set only once",
+    ),
+    "a program that never speaks": (
+        lambda pids: pydist.addprocs(
+            1, exename=sys.executable, exeflags=("-c", "import time; time.sleep(60)"), timeout=1
+        ),
+        pydist.CompositeException,
+        "did not ",
+    ),
     "add on a worker": (
         lambda pids: pydist.remotecall_fetch(pydist.addprocs, pids[0], 1),
         RuntimeError,

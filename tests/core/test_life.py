@@ -15,6 +15,7 @@ import pytest
 import pydist
 from pydist import frontend
 from tests.core.gates import LIMIT, Gate
+from tests.core.sessions import CellError, Session
 
 pytestmark = pytest.mark.processes
 
@@ -106,6 +107,28 @@ def test_a_killed_worker_fails_its_calls_with_signal_and_last_words(pids: list[i
     assert victim not in pydist.workers()
     with pytest.raises(pydist.ProcessExitedException):
         pydist.remotecall_fetch(abs, victim, -1)
+
+
+def test_a_worker_that_does_not_leave_in_time_is_named_and_killed(pids: list[int]) -> None:
+    (stopped,) = pydist.addprocs(1)
+    ospid = pydist.remotecall_fetch(os.getpid, stopped)
+    handle = os.pidfd_open(ospid)
+    os.kill(ospid, signal.SIGSTOP)
+    with pytest.raises(TimeoutError, match=rf"rmprocs: pids \[{stopped}\] not terminated after 0.1 seconds."):
+        pydist.rmprocs(stopped, waitfor=0.1)
+    assert select.select([handle], [], [], LIMIT)[0]
+    os.close(handle)
+    with pytest.raises(pydist.ProcessExitedException):
+        pydist.remotecall_fetch(abs, stopped, -1)
+
+
+def test_workers_that_may_not_talk_to_each_other_say_so(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    session = Session(tmp_path, workers=0)
+    request.addfinalizer(session.kill)
+    session.run("first, second = pydist.addprocs(2, topology='master_worker')")
+    with pytest.raises(CellError, match=r"peer \d+ is not connected to \d+. Topology : master_worker"):
+        session.run("pydist.remotecall_fetch(lambda pid: pydist.remotecall_fetch(abs, pid, -1), first, second)")
+    assert session.run("pydist.remotecall_fetch(abs, first, -1)") == 1
 
 
 def test_a_worker_that_leaves_by_itself_tells_its_exit_code(pids: list[int]) -> None:

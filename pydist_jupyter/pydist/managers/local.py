@@ -54,6 +54,8 @@ class Helper:
     def __init__(self, exename: str, exeflags: Sequence[str], env: dict[str, str]) -> None:
         ours, theirs = socket.socketpair()
         self._sock = ours
+        #: How many workers it has forked.
+        self.forked = 0
         self._lock = threading.RLock()
         self._tail = b""
         self._replies: list[dict[str, Any]] = []
@@ -109,6 +111,7 @@ class Helper:
             reply = self._replies.pop(0)
             if "error" in reply:
                 raise LaunchWorkerError(reply["error"])
+            self.forked += 1
             return int(reply["forked"])
 
     def _receive(self, timeout: float) -> bool:
@@ -242,6 +245,8 @@ class LocalManager(ClusterManager):
             except BaseException:
                 ours.close()
                 os.close(read)
+                if not helper.forked:
+                    _drop(helper)  # it is no helper: a program that does not even know us
                 raise
             finally:
                 theirs.close()
@@ -267,6 +272,14 @@ def _helper_for(exename: str, flags: tuple[str, ...], env: dict[str, str], early
         if helper is None or not helper.alive:
             helper = _helpers[key] = Helper(exename, flags, env)
         return helper
+
+
+def _drop(helper: Helper) -> None:
+    with _helpers_lock:
+        for key in [key for key, known in _helpers.items() if known is helper]:
+            del _helpers[key]
+    helper.close()
+    helper.process.kill()
 
 
 def close_helpers() -> None:
