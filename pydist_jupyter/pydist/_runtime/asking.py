@@ -137,7 +137,7 @@ class Asking:
             data, buffers = job.encode(f)
             number = next(connection.knowledge.numbers)
             prelude = job.prelude(self.next_id())
-            self.note_holders(job, connection)
+            self.send_ahead(job, connection)
             first, rest = pieces(FUNCTION, 0, data, buffers, number, 0, job.flags)
             connection.send(prelude + first, rest)
             job.commit()
@@ -186,7 +186,7 @@ class Asking:
         flags: int,
     ) -> None:
         prelude = ahead + job.prelude(slot.rid)
-        self.note_holders(job, connection)
+        self.send_ahead(job, connection)
         first, rest = pieces(kind, slot.rid, data, buffers, aux, slot.origin, flags | job.flags)
         shield = shield_of_this_thread()
         shield.raise_()
@@ -240,12 +240,25 @@ class Asking:
             job = Outgoing(self.definitions, knowledge)
             data, buffers = job.encode(value)
             prelude = job.prelude(rid)
-            self.note_holders(job, connection)
+            self.send_ahead(job, connection)
             first, rest = pieces(kind, rid, data, buffers, 0, origin, flags | job.flags)
             connection.send(prelude + first, rest)
             job.commit()
 
-    def note_holders(self, job: Outgoing, connection: Connection) -> None:
+    def send_ahead(self, job: Outgoing, connection: Connection) -> None:
+        """Write what must be out before a message: who will hold the references in it, and large globals.
+
+        Raises:
+            ProcessExitedException: the peer is gone.
+        """
+        self._note_holders(job, connection)
+        if job.ahead is not None:
+            try:
+                connection.send(*job.ahead)
+            except EOFError:
+                raise self.gone(connection) from None
+
+    def _note_holders(self, job: Outgoing, connection: Connection) -> None:
         """Tell the owners of the references in a message who will hold them, before the message goes."""
         for owner, ref in job.refs:
             if owner == self.pid:
@@ -336,10 +349,11 @@ class Asking:
         with knowledge.names_lock:
             while knowledge.names and (rid is None or knowledge.names[0].rid <= rid):
                 frame = knowledge.names.popleft()
-                for (home, name), data in pickle.loads(frame.body).items():
-                    scope = namespace(home)
+                buffers = iter(frame.buffers)
+                for (home, name), (data, n) in pickle.loads(frame.body).items():
+                    scope, mine = namespace(home), list(itertools.islice(buffers, n))
                     if self.pid != 1 or name not in scope:
-                        scope[name] = knowledge.own[home, name] = pickle.loads(data)
+                        scope[name] = knowledge.own[home, name] = decode(data, mine)
 
     def gone(self, connection: Connection) -> ProcessExitedException:
         """Return the exception for a peer whose stream has ended."""

@@ -373,7 +373,7 @@ def encode_failure(
         try:
             data, _ = job.encode(ex, out_of_band=False)
             prelude = job.prelude(rid)
-            node.note_holders(job, connection)
+            node.send_ahead(job, connection)
             flags |= job.flags
             job.commit()
         except BaseException:

@@ -91,9 +91,15 @@ def _beside(name: str, file: str | None, package: str | None) -> bool:
     return folder in {os.path.realpath(root) for root in here}
 
 
+#: The instructions that read a global; names of attributes stand in the same table of a code object and are none.
+_READS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+
+
 @functools.lru_cache(maxsize=4096)
 def _names_of(code_id: int, code: CodeType) -> tuple[str, ...]:
-    names = list(code.co_names)
+    import dis  # slow to import, and needed for what the notebook has defined alone
+
+    names = [instruction.argval for instruction in dis.get_instructions(code) if instruction.opname in _READS]
     for const in code.co_consts:
         if isinstance(const, CodeType):
             names += names_in(const)
@@ -101,7 +107,7 @@ def _names_of(code_id: int, code: CodeType) -> tuple[str, ...]:
 
 
 def names_in(code: CodeType) -> tuple[str, ...]:
-    """Return the global (and attribute) names that the code and the functions inside it mention."""
+    """Return the global names that the code and the functions inside it read."""
     return _names_of(id(code), code)
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from types import BuiltinFunctionType, CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
-from pydist._protocol.frames import DEFINE, FUNCTION, MAX_BUFFERS, NAMES, REFS, pack
+from pydist._protocol.frames import DEFINE, FUNCTION, MAX_BUFFERS, NAMES, REFS, pack, pack_sizes
 from pydist._runtime.buffers import OUT_OF_BAND
 from pydist._runtime.definitions import Definitions, digest_of
 from pydist._runtime.namespaces import MISSING, STABLE, mentions, travels_by_value
@@ -129,6 +129,8 @@ class Outgoing:
         self.needed: list[bytes] = []
         #: References met: (owner, RRID).
         self.refs: list[Any] = []
+        #: A message to be written before this one, with its buffers: large globals.
+        self.ahead: tuple[bytes, list[memoryview]] | None = None
         self._digests: list[bytes] = []
         self._sent: dict[tuple[str, str], tuple[Any, bytes]] = {}
         self._numbered: tuple[Any, CodeType | None, int] | None = None
@@ -170,7 +172,10 @@ class Outgoing:
     # ---- what goes ahead
 
     def prelude(self, rid: int) -> bytes:
-        """Return the frames to be written in front: definitions, and the globals that the functions mention."""
+        """Return the frames to be written in front: definitions, and the globals that the functions mention.
+
+        What is large among those globals is in `ahead`, and must be written before anything else.
+        """
         names = self._names(rid) if self.functions else b""
         return self._definitions() + names
 
@@ -192,7 +197,8 @@ class Outgoing:
     def _names(self, rid: int) -> bytes:
         """Pickle the globals that are not over there as they are here; they may mention more."""
         knowledge = self.knowledge
-        changed: dict[tuple[str, str], bytes] = {}
+        changed: dict[tuple[str, str], tuple[bytes, int]] = {}
+        large: list[memoryview] = []
         done: set[tuple[str, str]] = set()
         while todo := [(mention, value) for mention, value in mentions(self.functions) if mention not in done]:
             for mention, value in todo:
@@ -203,17 +209,27 @@ class Outgoing:
                 if last is not None and last[0] is value and type(value) in STABLE:
                     continue
                 try:
-                    data, _ = self.encode(value, out_of_band=False)
+                    data, buffers = self.encode(value)
                 except Exception as error:
                     raise pickle.PicklingError(
                         f"the global {mention[1]!r} that the function uses cannot be sent "
                         f"to process {knowledge.pid}: {error}"
                     ) from error
-                digest = digest_of(bytes(data))
+                digest = digest_of(bytes(data), buffers)
                 if last is None or last[1] != digest:
-                    changed[mention] = bytes(data)
+                    changed[mention] = bytes(data), len(buffers)
+                    large += buffers
                     self._sent[mention] = (value if type(value) in STABLE else MISSING, digest)
-        return pack(NAMES, rid, _dumps(changed, 5)) if changed else b""
+        if not changed:
+            return b""
+        body = _dumps(changed, 5)
+        if not large:
+            return pack(NAMES, rid, body)
+        if len(large) > MAX_BUFFERS:
+            raise pickle.PicklingError(f"the globals that the function uses have more than {MAX_BUFFERS:,} arrays")
+        sizes = pack_sizes([buffer.nbytes for buffer in large])
+        self.ahead = (self._definitions() + pack(NAMES, rid, sizes + body, nbuf=len(large)), large)
+        return b""
 
     # ---- functions by number
 

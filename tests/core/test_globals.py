@@ -1,0 +1,79 @@
+"""Globals of the notebook that a function reads go along with it: those and no others, and only when they changed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.core.sessions import CellError, Session
+
+pytestmark = pytest.mark.processes
+
+SENT = "pydist.worker_info(first).bytes_out"
+
+
+@pytest.fixture
+def cells(session: Session) -> Session:
+    session.run("import threading\nimport numpy as np\nfirst, *_ = pydist.workers()")
+    return session
+
+
+@pytest.mark.parametrize(
+    ("value", "function"),
+    [
+        ("3", "lambda: g"),
+        ("4", "lambda: (lambda: g)()"),
+        ("5", "lambda: [g for _ in range(1)][0]"),
+        ("6", "lambda: type('C', (), {'f': lambda self: g})().f()"),
+    ],
+)
+def test_a_global_goes_along(value: str, function: str, cells: Session) -> None:
+    cells.run(f"g = {value}; f = {function}")
+    assert cells.run("pydist.remotecall_fetch(f, first)") == int(value)
+    cells.run("g = 7")
+    assert cells.run("pydist.remotecall_fetch(f, first)") == 7
+
+
+def test_a_global_that_the_body_of_a_class_reads_goes_along(cells: Session) -> None:
+    cells.run("g = 8\ndef f():\n    class C:\n        value = g\n    return C.value")
+    assert cells.run("pydist.remotecall_fetch(f, first)") == 8
+
+
+def test_a_global_that_a_called_function_reads_goes_along(cells: Session) -> None:
+    cells.run("g = 9\ndef inner(): return g\ndef f(): return inner()")
+    assert cells.run("pydist.remotecall_fetch(f, first)") == 9
+
+
+def test_the_name_of_an_attribute_is_no_global(cells: Session) -> None:
+    cells.run("shape = threading.Lock()  # cannot travel")
+    assert cells.run("pydist.remotecall_fetch(lambda: np.ones(3).shape, first)") == (3,)
+
+
+def test_a_global_that_is_only_written_does_not_go_along(cells: Session) -> None:
+    cells.run("made = threading.Lock()\ndef f():\n    global made\n    made = 1\n    return made")
+    with pytest.raises(CellError, match="the global 'made' that the function uses cannot be sent"):
+        cells.run("pydist.remotecall_fetch(f, first)")  # it reads it, too
+    cells.run("def f():\n    global made\n    made = 1")
+    assert cells.run("pydist.remotecall_fetch(f, first)") is None
+
+
+def test_a_large_global_goes_once_and_again_when_it_has_changed(cells: Session) -> None:
+    cells.run("data = np.zeros(10**6); f = lambda: float(data.sum())")
+    assert cells.run("pydist.remotecall_fetch(f, first)") == 0
+    before = cells.run(SENT)
+    assert cells.run("pydist.remotecall_fetch(f, first)") == 0
+    assert cells.run(SENT) - before < 10_000
+    cells.run("data[0] = 1")
+    assert cells.run("pydist.remotecall_fetch(f, first)") == 1
+    assert cells.run(SENT) - before > 8 * 10**6
+
+
+def test_a_large_global_that_arrived_can_be_written_to(cells: Session) -> None:
+    cells.run("data = np.zeros(10**6)\ndef f():\n    data[0] += 1\n    return float(data[0])")
+    assert cells.run("[pydist.remotecall_fetch(f, first) for _ in range(2)]") == [1.0, 2.0]
+    assert cells.run("float(data[0])") == 0
+
+
+def test_large_and_small_globals_of_one_function_keep_their_places(cells: Session) -> None:
+    cells.run("a, b, c, d = np.ones(10**5), 2, np.full(10**5, 3.0), [np.full(10**5, 4.0), 5]")
+    cells.run("f = lambda: (a[-1] + b, c[-1], d[0][-1], d[1])")
+    assert cells.run("tuple(map(float, pydist.remotecall_fetch(f, first)))") == (3.0, 3.0, 4.0, 5.0)
