@@ -6,7 +6,7 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 from pydist import _refs, _remote_channels
@@ -114,11 +114,15 @@ def _plan(n: Any, options: dict[str, Any]) -> tuple[ClusterManager, dict[str, An
         known = {*default_addprocs_params(), "restrict"}
         for key in options:
             if key not in known:
-                raise TypeError(f"Invalid keyword argument {key}")
+                error = TypeError(f"Invalid keyword argument {key}")
+                error.add_note(f"addprocs knows {', '.join(sorted(known))}")
+                raise error
         if isinstance(n, list | tuple | set):
-            raise TypeError("hosts are not supported yet: give a number of local workers or a ClusterManager")
+            raise TypeError(f"hosts are not supported yet: give a number of workers or a ClusterManager, not {n!r}")
         manager = LocalManager(n, restrict=bool(options.get("restrict", True)))
         params = {**default_addprocs_params(manager), **options}
+    if not isinstance(params["env"], Mapping | None):
+        raise TypeError(f'env must be a dict of variables, such as {{"NAME": "value"}}, not {params["env"]!r}')
     params["topology"] = str(params["topology"])
     if params["topology"] not in _TOPOLOGIES:
         raise ValueError(f"topology must be one of {', '.join(_TOPOLOGIES)}, not {params['topology']!r}")

@@ -70,6 +70,7 @@ class ProcessExitedException(DistributedError):
         host: where it ran.
         last_output: the last lines it wrote.
         running: how many calls of this process it was working on.
+        removed: it ended because it was asked to, by `rmprocs` or `restart`.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class ProcessExitedException(DistributedError):
         host: str = "",
         last_output: str = "",
         running: int = 0,
+        removed: bool = False,
     ) -> None:
         super().__init__(pid)
         self.pid = pid
@@ -88,9 +90,12 @@ class ProcessExitedException(DistributedError):
         self.host = host
         self.last_output = last_output
         self.running = running
+        self.removed = removed
 
     def __str__(self) -> str:
         where = f" on {self.host}" if self.host else ""
+        if self.removed:
+            return f"process {self.pid}{where} was removed"
         if self.signal is not None:
             how = f"was ended by {_signal_name(self.signal)}"
             if self.signal == _signal.SIGKILL:
@@ -109,7 +114,7 @@ class ProcessExitedException(DistributedError):
     def __reduce__(self) -> tuple[Any, ...]:
         return (
             ProcessExitedException,
-            (self.pid, self.exitcode, self.signal, self.host, self.last_output, self.running),
+            (self.pid, self.exitcode, self.signal, self.host, self.last_output, self.running, self.removed),
         )
 
 

@@ -24,7 +24,9 @@ def next_worker() -> int:
     return pids[_turn() % len(pids)]
 
 
-def _resolve(pid: int | str) -> int:
+def _resolve(pid: int | str, f: object, verb: str) -> int:
+    if not callable(f):
+        raise TypeError(f"{verb} takes a process and a function, as in {verb}(2, pow, 3, 4); {f!r} cannot be called")
     if pid == "any":
         return next_worker()
     if isinstance(pid, str):
@@ -42,7 +44,7 @@ def spawnat(pid: int | str, f: Callable[..., Any], /, *args: Any, **kwargs: Any)
         >>> spawnat("any", pow, 3, 4).fetch()
         81
     """
-    return remotecall(f, _resolve(pid), *args, **kwargs)
+    return remotecall(f, _resolve(pid, f, "spawnat"), *args, **kwargs)
 
 
 def spawn(f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
@@ -52,7 +54,7 @@ def spawn(f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
 
 def fetchfrom(pid: int | str, f: Callable[..., R], /, *args: Any, **kwargs: Any) -> R:
     """Return ``f(*args, **kwargs)`` of process ``pid``, or of ``"any"`` worker. Julia: ``@fetchfrom``."""
-    return remotecall_fetch(f, _resolve(pid), *args, **kwargs)
+    return remotecall_fetch(f, _resolve(pid, f, "fetchfrom"), *args, **kwargs)
 
 
 @overload

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,8 @@ SENTENCES: dict[str, tuple[Callable[[list[int]], Any], type[BaseException], str]
     "no such worker": (lambda pids: pydist.remotecall(abs, 999, -1), ValueError, "no process with id 999 exists"),
     "an id that is none": (lambda pids: pydist.remotecall(abs, "x"), TypeError, "by its id"),  # type: ignore[arg-type]
     "process first": (lambda pids: pydist.remotecall(pids[0], abs), TypeError, "first argument must be callable"),  # type: ignore[arg-type]
+    "no function": (lambda pids: pydist.fetchfrom(pids[0], "1+1"), TypeError, "takes a process and a function"),  # type: ignore[arg-type]
+    "environment": (lambda pids: pydist.addprocs(1, env="X=1"), TypeError, "env must be a dict of variables"),
     "unknown keyword": (lambda pids: pydist.addprocs(1, foo=1), TypeError, "Invalid keyword argument foo"),
     "negative number": (lambda pids: pydist.addprocs(-1), ValueError, "must not be negative"),
     "no number": (lambda pids: pydist.addprocs(1.5), TypeError, "must be an integer"),
@@ -85,3 +89,25 @@ def test_bad_input_gets_one_sentence_and_leaves_the_cluster_as_it_was(
     assert sentence in str(caught.value)
     assert pydist.workers() == pids
     assert [pydist.remotecall_fetch(pydist.myid, pid) for pid in pids] == pids
+
+
+def notes_of(do: Callable[[], Any]) -> str:
+    """Return the notes of what a call raises, and of its cause."""
+    with pytest.raises(Exception, match="") as caught:
+        do()
+    errors = caught.value, caught.value.__cause__
+    return "\n".join(note for error in errors for note in getattr(error, "__notes__", ()))
+
+
+def test_it_is_said_what_could_not_be_sent(pids: list[int]) -> None:
+    assert "sending acquire and its arguments" in notes_of(lambda: pydist.remotecall(LOCK.acquire, pids[0]))
+    assert "the value that the call has returned" in notes_of(lambda: pydist.remotecall_fetch(threading.Lock, pids[0]))
+
+
+def test_a_module_that_can_be_imported_here_alone_is_said_to_be(
+    pids: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_here.py").write_text("def f(): pass")
+    monkeypatch.syspath_prepend(tmp_path)
+    function = importlib.import_module("only_here").f
+    assert f"can be imported here, from {tmp_path}" in notes_of(lambda: pydist.remotecall_fetch(function, pids[0]))

@@ -98,8 +98,7 @@ class Asking:
             return slot
         with knowledge.lock:
             job = Outgoing(self.definitions, knowledge)
-            number, ahead = job.function_number(f)
-            data, buffers = job.encode((args, kwargs) if number else (f, args, kwargs))
+            number, ahead, data, buffers = _encode_call(job, f, args, kwargs)
             self._send_job(connection, slot, job, ahead, CALL, data, buffers, number, flags)
         return slot
 
@@ -122,8 +121,7 @@ class Asking:
         slot = Slot(self.next_id(), connection, self.origin())
         with connection.knowledge.lock:
             job = Outgoing(self.definitions, connection.knowledge)
-            number, ahead = job.function_number(f)
-            data, buffers = job.encode((args, kwargs) if number else (f, args, kwargs))
+            number, ahead, data, buffers = _encode_call(job, f, args, kwargs)
             self._send_job(connection, slot, job, ahead, CALL, data, buffers, number, QUIET)
         connection.pending.pop(slot.rid, None)
 
@@ -364,6 +362,21 @@ class Asking:
         return ProcessExitedException(connection.pid) if why is None else another(why)
 
 
+def _encode_call(
+    job: Outgoing, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[int, bytes, Any, list[memoryview]]:
+    """Return the number of a function or 0, what goes ahead of it, and the pickle with its buffers."""
+    try:
+        number, ahead = job.function_number(f)
+        data, buffers = job.encode((args, kwargs) if number else (f, args, kwargs))
+    except Exception as error:
+        error.add_note(
+            f"this was about sending {getattr(f, '__name__', f)!s} and its arguments to process {job.knowledge.pid}"
+        )
+        raise
+    return number, ahead, data, buffers
+
+
 def pieces(
     kind: int, rid: int, data: Any, buffers: list[memoryview], aux: int, origin: int, flags: int
 ) -> tuple[bytes, list[memoryview]]:
@@ -379,4 +392,6 @@ def pieces(
 
 def another(why: ProcessExitedException) -> ProcessExitedException:
     """Return an exception of its own with the same news: they are raised, and get tracebacks, in different threads."""
-    return ProcessExitedException(why.pid, why.exitcode, why.signal, why.host, why.last_output, why.running)
+    return ProcessExitedException(
+        why.pid, why.exitcode, why.signal, why.host, why.last_output, why.running, why.removed
+    )

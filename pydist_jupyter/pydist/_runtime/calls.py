@@ -237,6 +237,7 @@ class Executor:
                 except EOFError:
                     raise
                 except BaseException as error:
+                    error.add_note(f"this was about the value that the call has returned, {_kind_of(value)}")
                     self._send_failure(call, connection, error, flags)
         except EOFError:
             return False
@@ -382,6 +383,11 @@ def encode_failure(
     return prelude + pack(ERROR, rid, pickle.dumps(text, 5), 0, origin, flags)
 
 
+def _kind_of(value: Any) -> str:
+    name = _qualified(type(value))
+    return f"an object of class {name!r}"
+
+
 def _qualified(cls: type) -> str:
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
@@ -404,4 +410,22 @@ def decode_failure(pid: int, frame: Frame) -> RemoteException:
             raise pickle.UnpicklingError
     except Exception:
         ex = OpaqueException(name, text)
-    return remote_exception(pid, CapturedException(ex, frames, prologue))
+    found = remote_exception(pid, CapturedException(ex, frames, prologue))
+    if isinstance(ex, ModuleNotFoundError) and ex.name:
+        _tell_where_it_is(found, ex.name)
+    return found
+
+
+def _tell_where_it_is(error: RemoteException, module: str) -> None:
+    """Say so if a module that a worker has not found can be imported here."""
+    from importlib.util import find_spec
+
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError):
+        return
+    if spec is not None:
+        error.add_note(
+            f"{module!r} can be imported here, from {spec.origin}, but not on worker {error.pid}: its sys.path is "
+            "the one that this process had when the worker started; restart() gives it the present one"
+        )

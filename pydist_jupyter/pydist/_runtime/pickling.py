@@ -154,9 +154,8 @@ class Outgoing:
         collect = _collector(buffers) if out_of_band else None
         try:
             file = io.BytesIO()
-            try:
-                _Quick(file, 5, buffer_callback=collect).dump(obj)
-            except (_NeedsCloudpickle, pickle.PicklingError, AttributeError, TypeError):
+            if not self._quickly(obj, file, collect):
+                # Not in an `except`: what it raises shall not be told after what the quick one has raised.
                 del self.refs[refs:]
                 buffers.clear()
                 file = io.BytesIO()
@@ -164,6 +163,15 @@ class Outgoing:
             return file.getbuffer(), buffers
         finally:
             _job.active = before
+
+    @staticmethod
+    def _quickly(obj: Any, file: io.BytesIO, collect: Any) -> bool:
+        """Pickle by the C pickler; return whether that could be done."""
+        try:
+            _Quick(file, 5, buffer_callback=collect).dump(obj)
+        except (_NeedsCloudpickle, pickle.PicklingError, AttributeError, TypeError):
+            return False
+        return True
 
     def need(self, digest: bytes) -> None:
         """A definition is used by this message."""
@@ -214,7 +222,7 @@ class Outgoing:
                     raise pickle.PicklingError(
                         f"the global {mention[1]!r} that the function uses cannot be sent "
                         f"to process {knowledge.pid}: {error}"
-                    ) from error
+                    ) from None
                 digest = digest_of(bytes(data), buffers)
                 if last is None or last[1] != digest:
                     changed[mention] = bytes(data), len(buffers)
