@@ -29,8 +29,11 @@ SPAWNAT = Command(
     f"Run code in a process and return a Future at once. {_VALUE} {_SEVERAL} {_P}.",
     code="last",
     examples=("f = %spawnat 2 g(x)", "%spawnat any sum(range(10))"),
+    processes="first",
 )
-SPAWNAT_CELL = Command("spawnat", SPAWNAT.usage, SPAWNAT.summary, (_OUTPUT,), examples=("%%spawnat 2 -o f",))
+SPAWNAT_CELL = Command(
+    "spawnat", SPAWNAT.usage, SPAWNAT.summary, (_OUTPUT,), examples=("%%spawnat 2 -o f",), processes="first"
+)
 SPAWN = Command(
     "spawn",
     ("%spawn CODE",),
@@ -44,6 +47,7 @@ FETCHFROM = Command(
     f"Run code in a process, wait, and return the value. {_VALUE} {_SEVERAL} {_P}.",
     code="last",
     examples=("%fetchfrom 2 os.getpid()", "%fetchfrom all len(data)"),
+    processes="first",
 )
 FETCH = Command(
     "fetch",
@@ -71,6 +75,7 @@ EVERYWHERE_CELL = Command(
     EVERYWHERE.summary,
     _EVERYWHERE_OPTIONS,
     examples=("%%everywhere", "%%everywhere 2 4 --timeout 10", "%%everywhere --workers"),
+    processes="many",
 )
 
 

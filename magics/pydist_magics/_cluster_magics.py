@@ -20,7 +20,12 @@ ADDPROCS = Command(
     ("%addprocs [N | auto | HOST ...] [OPTIONS]",),
     "Start workers and return their ids: N on this machine (as many as it has CPUs if nothing is said), or on others.",
     (
-        Option(("--topology",), "NAME", "all_to_all, master_worker or custom"),
+        Option(
+            ("--topology",),
+            "NAME",
+            "all_to_all, master_worker or custom",
+            choices=("all_to_all", "master_worker", "custom"),
+        ),
         Option(("--dir",), "DIR", "the folder they start in"),
         Option(("--exename",), "FILE", "their Python"),
         Option(("--exeflags",), "FLAGS", "what their Python gets in front"),
@@ -29,6 +34,7 @@ ADDPROCS = Command(
         Option(("--timeout",), "SECONDS", "how long they may take to come up"),
     ),
     examples=("%addprocs 4", "ids = %addprocs", "%addprocs 2 --env OMP_NUM_THREADS=1"),
+    topics=("auto",),
 )
 RMPROCS = Command(
     "rmprocs",
@@ -36,18 +42,29 @@ RMPROCS = Command(
     f"End workers. P: {_IDS}.",
     (Option(("--waitfor",), "SECONDS", "how long they may take to finish; then they are killed"),),
     examples=("%rmprocs 2 3", "%rmprocs all"),
+    processes="workers",
 )
 WORKERS = Command(
     "workers",
     ("%workers [P ...]", "%procs [P ...]"),
     f"Show the processes: id, host, state, calls, memory. P: {_IDS}; all processes if none is given.",
     examples=("%workers", "table = %workers 2:5"),
+    processes="many",
 )
 INTERRUPT = Command(
     "interrupt",
     ("%interrupt [P ...]",),
     f"Stop the calls that now run on workers, each with KeyboardInterrupt. P: {_IDS}; all workers if none is given.",
     examples=("%interrupt", "%interrupt 2 4"),
+    processes="workers",
+)
+RESTART = Command(
+    "restart",
+    ("%restart P ...",),
+    "Put a fresh process in the place of each worker: it has the same id and what %%everywhere has defined; its "
+    f"pending Futures fail. P: {_IDS}.",
+    examples=("%restart 2", "%restart all"),
+    processes="workers",
 )
 
 
@@ -129,9 +146,20 @@ def interrupt(call: Call) -> None:
     pydist.interrupt(*(pids or ()))
 
 
+def restart(call: Call) -> None:
+    """Replace workers by fresh ones."""
+    pids = collect(call.line.rest, pydist.procs(), call.evaluate)
+    if pids is None:
+        raise Mistake(f"it needs the workers to restart: {_IDS}")
+    if 1 in pids:
+        raise Mistake("process 1 cannot be restarted from within; your front end restarts the kernel")
+    pydist.restart(*pids)
+
+
 MAGICS = (
     Magic("line", ADDPROCS, addprocs),
     Magic("line", RMPROCS, rmprocs),
     Magic("line", WORKERS, workers, ("procs",)),
     Magic("line", INTERRUPT, interrupt),
+    Magic("line", RESTART, restart),
 )

@@ -28,6 +28,7 @@ class Option:
         help: One sentence.
         expression: The value is a Python expression, and may have blanks in it.
         repeat: It may stand several times.
+        choices: Words that may be its value, for completion.
     """
 
     flags: tuple[str, ...]
@@ -35,6 +36,7 @@ class Option:
     help: str
     expression: bool = False
     repeat: bool = False
+    choices: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -110,6 +112,9 @@ class Command:
         options: What it knows besides ``--help``.
         code: Where code stands on the line: nowhere, behind the leading options, or with options on either side.
         examples: Lines to try.
+        processes: Where processes stand: nowhere, as one word before the code, or as any number of words, process 1
+            among them or not.
+        topics: Words that may stand first.
     """
 
     name: str
@@ -118,6 +123,8 @@ class Command:
     options: tuple[Option, ...] = ()
     code: Literal["none", "last", "amid"] = "none"
     examples: tuple[str, ...] = ()
+    processes: Literal["none", "first", "many", "workers"] = "none"
+    topics: tuple[str, ...] = ()
 
     @property
     def all_options(self) -> tuple[Option, ...]:

@@ -12,8 +12,9 @@ from pydist_magics._words import words
 __all__ = ["Offer", "offers"]
 
 _LINE = re.compile(r"^\s*(?:[\w.\[\], ]+=\s*)?(%%?)(\w+)(?:\s(.*))?$", re.DOTALL)
-_WORDS_FOR_PROCESSES = {"spawnat": ("any", "all"), "fetchfrom": ("any", "all")}
-_TAKES_PROCESSES = {"spawnat", "fetchfrom", "rmprocs", "workers", "interrupt", "everywhere"}
+_MASTER = 1
+# What may stand in the place of an id; several processes cannot be any one of them.
+_WORDS_FOR_PROCESSES = {"first": ("any", "all"), "many": ("all",), "workers": ("all",)}
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,10 @@ def offers(
     previous = parts[-1].text if parts else ""
     waiting = next((option for option in command.options if option.value and previous in option.flags), None)
     if waiting is not None:
-        found = _processes(procs(), ()) if waiting.value == "P" else []
-        return _starting(found, partial), partial
+        found = [Offer(choice, "value") for choice in waiting.choices]
+        return _starting(found + (_processes(procs(), ()) if waiting.value == "P" else []), partial), partial
     plain = [part for part in parts if not part.text.startswith("-")]
-    if command.code == "last" and len(plain) >= max(_places(command, kind), 1):
+    if command.code == "last" and len(plain) >= max(command.processes == "first", 1):
         return None  # the code has begun
     if partial.startswith("-"):
         given = {flag for part in parts for flag in (part.text.partition("=")[0],)}
@@ -63,18 +64,14 @@ def offers(
             if option.repeat or not given & set(option.flags)
         ]
         return _starting(found, partial), partial
-    if command.name in _TAKES_PROCESSES and not (kind == "line" and command.name == "everywhere"):
-        found = _processes(procs(), _WORDS_FOR_PROCESSES.get(command.name, ("all",)))
-        if command.name == "rmprocs":
-            found = [offer for offer in found if offer.text != "1"]
+    if command.topics and not plain:
+        return _starting([Offer(topic, "topic") for topic in command.topics], partial), partial
+    if command.processes != "none" and not (command.processes == "first" and plain):
+        pids = [pid for pid in procs() if pid != _MASTER or command.processes != "workers"]
+        found = _processes(pids, _WORDS_FOR_PROCESSES[command.processes])
         # A name of the user's may stand for a process too: unless an id has begun, let IPython say its own.
         return (_starting(found, partial), partial) if not partial or partial[0].isdigit() else None
     return None
-
-
-def _places(command: Command, kind: str) -> int:
-    """Return how many words stand before the code."""
-    return 1 if kind == "line" and command.name in _WORDS_FOR_PROCESSES else 0
 
 
 def _processes(procs: Iterable[int], others: Iterable[str]) -> list[Offer]:

@@ -17,7 +17,7 @@ __all__ = ["MAGICS"]
 
 _OPTIONS = (
     Option(("-o", "--output"), "NAME", "bind the list to this name"),
-    Option(("--batch-size",), "N", "send this many items at a time, or auto"),
+    Option(("--batch-size",), "N", "send this many items at a time, or auto", choices=("auto",)),
     Option(("--on-error",), "EXPR", "a failed item's value, or a function that makes it of the error", expression=True),
     Option(("--retry",), "N", "try a failed item up to N more times, elsewhere"),
     Option(("--pool",), "P", "the workers to use: ids or a pool"),
