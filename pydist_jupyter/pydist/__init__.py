@@ -73,14 +73,20 @@ from pydist.managers import ClusterManager as ClusterManager, LocalManager as Lo
 if _TYPE_CHECKING:
     from pydist import frontend as frontend
     from pydist._held import RefInfo as RefInfo, refs as refs
+    from pydist._loop_handle import DistributedLoop as DistributedLoop
+    from pydist._loops import distributed as distributed
+    from pydist._sync import sync as sync
     from pydist._worker_info import WorkerInfo as WorkerInfo, WorkerList as WorkerList, worker_info as worker_info
 
 # What is slow to import, and often not needed, is imported when it is first named.
 _LATER = {
+    "DistributedLoop": "pydist._loop_handle",
     "RefInfo": "pydist._held",
     "WorkerInfo": "pydist._worker_info",
     "WorkerList": "pydist._worker_info",
+    "distributed": "pydist._loops",
     "refs": "pydist._held",
+    "sync": "pydist._sync",
     "worker_info": "pydist._worker_info",
 }
 

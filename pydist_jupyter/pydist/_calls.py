@@ -12,12 +12,16 @@ from pydist._protocol.frames import QUIET
 from pydist._runtime.calls import Call
 from pydist._runtime.current import current_node
 from pydist._runtime.node import Node
+from pydist._runtime.shield import shield_of_this_thread
 
 __all__ = [
     "AbstractWorkerPool",
+    "announce",
+    "begin",
     "close",
     "fetch",
     "isready",
+    "listeners",
     "put",
     "remote_do",
     "remotecall",
@@ -28,6 +32,8 @@ __all__ = [
 ]
 
 R = TypeVar("R")
+#: Told of each Future that a user's call has started, while there are blocks of ``sync`` (see _sync.py).
+listeners: list[Callable[[Future], None]] = []
 
 
 class AbstractWorkerPool(abc.ABC):
@@ -78,6 +84,11 @@ def remotecall(f: Callable[..., Any], pid: Target, /, *args: Any, **kwargs: Any)
         >>> remotecall(pow, 2, 3, 4).fetch()
         81
     """
+    return (_begin_and_announce if listeners else begin)(f, pid, args, kwargs)
+
+
+def begin(f: Callable[..., Any], pid: Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future:
+    """Do what `remotecall` does, for a call that is part of another verb: ``sync`` is told of that one alone."""
     if isinstance(pid, AbstractWorkerPool):
         return _on_pool(pid, f, args, kwargs)
     pid = _check(f, pid)
@@ -85,6 +96,28 @@ def remotecall(f: Callable[..., Any], pid: Target, /, *args: Any, **kwargs: Any)
     if pid == node.pid:
         return _start_here(node, f, args, kwargs)
     return start(node, pid, f, args, kwargs)
+
+
+def announce(future: Future) -> None:
+    """Tell the blocks of ``sync`` of something that was started."""
+    for tell in [*listeners]:
+        tell(future)
+
+
+def _begin_and_announce(f: Callable[..., Any], pid: Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future:
+    if isinstance(pid, AbstractWorkerPool):
+        future = _on_pool(pid, f, args, kwargs)  # may wait for a worker, so there is no shield
+        announce(future)
+        return future
+    shield = shield_of_this_thread()
+    # No interrupt between the two: what has been sent must be known, or nobody stops it.
+    shield.raise_()
+    try:
+        future = begin(f, pid, args, kwargs)
+        announce(future)
+    finally:
+        shield.lower()
+    return future
 
 
 def _give_back_when_done(pool: AbstractWorkerPool, pid: int, future: Future) -> None:
@@ -99,9 +132,7 @@ def _on_pool(pool: AbstractWorkerPool, f: Callable[..., Any], args: tuple[Any, .
     try:
         prepared = pool.prepared(pid, f)
         node = current_node()
-        future = (
-            remotecall(f, pid, *args, **kwargs) if prepared is None else start_prepared(node, prepared, args, kwargs)
-        )
+        future = begin(f, pid, args, kwargs) if prepared is None else start_prepared(node, prepared, args, kwargs)
     except BaseException:
         pool.put(pid)
         raise
@@ -122,7 +153,7 @@ def remotecall_wait(f: Callable[..., Any], pid: Target, /, *args: Any, **kwargs:
         >>> remotecall_wait(pow, 2, 3, 4).fetch()
         81
     """
-    return remotecall(f, pid, *args, **kwargs).wait()
+    return begin(f, pid, args, kwargs).wait()
 
 
 def remotecall_fetch(f: Callable[..., R], pid: Target, /, *args: Any, **kwargs: Any) -> R:
