@@ -7,7 +7,7 @@ from typing import Any
 
 import pydist
 from pydist._interpolate import interpolate
-from pydist_magics._command import Command, Mistake, Option
+from pydist_magics._command import OUTPUT, Command, Mistake, Option
 from pydist_magics._magic import Call, Magic
 from pydist_magics._sources import cell_error
 from pydist_magics._words import words
@@ -21,7 +21,6 @@ _VALUE = (
     "they have now; globals of the notebook that it mentions go along too."
 )
 _SEVERAL = "With several processes it gives a list."
-_OUTPUT = Option(("-o", "--output"), "NAME", "bind the result to this name")
 
 SPAWNAT = Command(
     "spawnat",
@@ -32,7 +31,7 @@ SPAWNAT = Command(
     processes="first",
 )
 SPAWNAT_CELL = Command(
-    "spawnat", SPAWNAT.usage, SPAWNAT.summary, (_OUTPUT,), examples=("%%spawnat 2 -o f",), processes="first"
+    "spawnat", SPAWNAT.usage, SPAWNAT.summary, (OUTPUT,), examples=("%%spawnat 2 -o f",), processes="first"
 )
 SPAWN = Command(
     "spawn",

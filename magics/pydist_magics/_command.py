@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydist_magics._words import Word, shortest_expression, words
 
-__all__ = ["Command", "Line", "Mistake", "Option"]
+__all__ = ["OUTPUT", "Command", "Line", "Mistake", "Option"]
 
 
 class Mistake(ValueError):
@@ -49,6 +49,7 @@ class Option:
         return ", ".join(self.flags) + (f" {self.value}" if self.value else "")
 
 
+OUTPUT = Option(("-o", "--output"), "NAME", "bind the result to this name")
 HELP = Option(("-h", "--help"), "", "show this and do nothing else")
 
 

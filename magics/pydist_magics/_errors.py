@@ -46,6 +46,8 @@ class ErrorView:
     """Shows the errors that pydist raises in the cells of one shell."""
 
     def __init__(self, shell: InteractiveShell) -> None:
+        #: Fold frames of libraries and equal failures.
+        self.fold = True
         self._shell = shell
         self._before: tuple[tuple[Any, ...], Any] | None = None
         self._installed: object = None
@@ -80,14 +82,15 @@ class ErrorView:
             lines = shell.SyntaxTB.structured_traceback(SyntaxError, error, [])
             _show(shell, SyntaxError, error, tb, lines)
             return
-        _show(shell, kind, error, tb, self.lines(error, tb))
+        _show(shell, kind, error, tb, self.lines(error, tb, fold=self.fold))
 
     def lines(self, error: BaseException, tb: TracebackType | None, *, fold: bool = True) -> list[str]:
         """Return the error as the parts of a traceback in IPython's form."""
         shell = self._shell
         style = Style(self._label, is_library, is_machinery, fold)
         if isinstance(error, pydist.CompositeException):
-            groups = group(_failures(error))
+            failures = _failures(error)
+            groups = group(failures) if fold else [[failure] for failure in failures]
             there = draw_groups(groups, style)
             kind, message = type(error).__name__, error.message
         elif isinstance(error, pydist.RemoteException):

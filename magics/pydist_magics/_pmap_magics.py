@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import pydist
 from pydist_magics._command import Command, Mistake, Option
+from pydist_magics._comprehensions import ITEM, Loop, parse_comprehension, take_loop
 from pydist_magics._magic import Call, Magic
 from pydist_magics._sources import Source
 from pydist_magics._words import expressions
@@ -34,52 +34,7 @@ PMAP = Command(
 
 # Julia's ExponentialBackOff begins with 0.05 s as well.
 _FIRST_DELAY, _FACTOR, _LONGEST = 0.05, 2.0, 10.0
-_ITEM = "_pydist_item"
 _LABEL = 40
-
-
-@dataclass(frozen=True)
-class Loop:
-    """``for x in xs [if cond] ...``, taken apart.
-
-    Attributes:
-        head: Statements that give the loop's names their values from one item.
-        items: Source of an expression for the items.
-    """
-
-    head: list[ast.stmt]
-    items: str
-
-
-def take_loop(text: str, generators: list[ast.comprehension]) -> Loop:
-    """Return the loop of a comprehension. ``text`` is where its nodes have their positions."""
-    if any(generator.is_async for generator in generators):
-        raise Mistake("async for gives no items before it runs; make a list of them first")
-    first = generators[0]
-    target: ast.expr = first.target
-    items = ast.get_source_segment(text, first.iter) or ast.unparse(first.iter)
-    if len(generators) > 1 or first.ifs:
-        # Loops within loops and conditions run here; what goes out is the names that they give.
-        stores = [node for g in generators for node in ast.walk(g.target) if isinstance(node, ast.Name)]
-        names = list(dict.fromkeys(node.id for node in stores))
-        element = ast.Tuple([ast.Name(name, ast.Load()) for name in names], ast.Load())
-        items = ast.unparse(ast.GeneratorExp(element, generators))
-        target = ast.Tuple([ast.Name(name, ast.Store()) for name in names], ast.Store())
-        ast.copy_location(target, first.target)
-    assign = ast.Assign([target], ast.Name(_ITEM, ast.Load()), lineno=first.target.lineno)
-    return Loop([ast.copy_location(assign, first.target)], items)
-
-
-def parse_comprehension(text: str) -> ast.GeneratorExp | None:
-    """Return ``EXPR for x in XS`` as a node whose positions count in ``text``; None if it is not that."""
-    try:
-        tree = ast.parse(f"(\n{text}\n)", mode="eval")
-    except (SyntaxError, ValueError):
-        return None
-    if not isinstance(tree.body, ast.GeneratorExp):
-        return None
-    ast.increment_lineno(tree, -1)
-    return tree.body
 
 
 def pmap(call: Call) -> Any:
@@ -113,7 +68,7 @@ def pmap_cell(call: Call) -> Any:
 
 
 def _item_function(call: Call, source: Source, body: list[ast.stmt]) -> Callable[..., Any]:
-    return call.session.sources.function(source, call.scope, (_ITEM,), ast.Module(body, []))
+    return call.session.sources.function(source, call.scope, (ITEM,), ast.Module(body, []))
 
 
 def _items(call: Call, loop: Loop) -> Any:
@@ -154,7 +109,8 @@ def _run(call: Call, function: Callable[..., Any], iterables: list[Any]) -> Any:
         options["retry_delays"] = [min(_FIRST_DELAY * _FACTOR**n, _LONGEST) for n in range(retries)]
     if (text := line.text("pool")) is not None:
         options["pool"] = _pool(call, text)
-    return call.keep(name, pydist.pmap(function, *iterables, progress=_label(line.rest), **options))
+    progress = _label(line.rest) if call.session.settings.progress else False
+    return call.keep(name, pydist.pmap(function, *iterables, progress=progress, **options))
 
 
 def _label(text: str) -> str:

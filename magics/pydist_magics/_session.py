@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
 import pydist
 import pydist.frontend
-from pydist_magics import _call_magics, _cluster_magics, _pmap_magics, _pydist_magic
+from pydist_magics import (
+    _call_magics,
+    _cluster_magics,
+    _distributed_magics,
+    _futures,
+    _pmap_magics,
+    _pydist_magic,
+    _remotecall_magic,
+)
 from pydist_magics._command import Command
 from pydist_magics._completion import offers
+from pydist_magics._config import PyDist
 from pydist_magics._errors import ErrorView
 from pydist_magics._magic import Magic, bind
 from pydist_magics._router import Router
@@ -21,6 +32,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Session"]
 
+_TABLES = (
+    _cluster_magics.MAGICS,
+    _call_magics.MAGICS,
+    _remotecall_magic.MAGICS,
+    _pmap_magics.MAGICS,
+    _distributed_magics.MAGICS,
+    _futures.MAGICS,
+    _pydist_magic.MAGICS,
+)
 _NAMES = {"pydist": pydist}
 
 
@@ -29,6 +49,7 @@ class Session:
 
     Attributes:
         shell: The shell.
+        settings: What the user may set.
         sources: The code of its magics.
         router: Where output of workers goes.
         errors: How errors of workers are shown.
@@ -36,6 +57,7 @@ class Session:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
+        self.settings = PyDist(shell)
         self.sources = Sources(shell)
         self.router = Router(shell)
         self.errors = ErrorView(shell)
@@ -45,8 +67,7 @@ class Session:
     def load(self) -> None:
         """Put everything in its place."""
         manager = self.shell.magics_manager
-        tables = (_cluster_magics.MAGICS, _call_magics.MAGICS, _pmap_magics.MAGICS, _pydist_magic.MAGICS)
-        for magic in (magic for table in tables for magic in table):
+        for magic in (magic for table in _TABLES for magic in table):
             for name in magic.all_names:
                 self._magics[magic.kind, name] = magic
                 self._bound[magic.kind, name] = bind(self, magic, name)
@@ -55,6 +76,9 @@ class Session:
         pydist.frontend.set_router(self.router)
         self.errors.install()
         self._matchers().append(self._complete)
+        self._configurables().append(self.settings)
+        self.settings.observe(self._obey_settings)
+        self._obey_settings()
         # Hidden: it is there to be used, and is not the user's.
         self.shell.push(_NAMES, interactive=False)
 
@@ -69,12 +93,28 @@ class Session:
         self.errors.remove()
         if self._complete in self._matchers():
             self._matchers().remove(self._complete)
+        self.settings.unobserve(self._obey_settings)
+        if self.settings in (configurables := self._configurables()):
+            configurables.remove(self.settings)
         self.shell.drop_by_id(_NAMES)
 
     def command(self, kind: str, name: str) -> Command | None:
         """Return what the line of a magic means, None if it is not ours."""
         magic = self._magics.get((kind, name))
         return None if magic is None else magic.command
+
+    def _obey_settings(self, change: object = None) -> None:
+        settings = self.settings
+        self.router.log.limit = settings.output_limit or sys.maxsize
+        self.errors.fold = settings.fold
+        # Those who show things ask the environment: the widgets too, which know nothing of this.
+        if settings.display != "auto":
+            os.environ["PYDIST_DISPLAY"] = settings.display
+        elif os.environ.get("PYDIST_DISPLAY"):
+            del os.environ["PYDIST_DISPLAY"]
+
+    def _configurables(self) -> list[Any]:
+        return self.shell.configurables
 
     def _matchers(self) -> list[Any]:
         completer: Any = self.shell.Completer

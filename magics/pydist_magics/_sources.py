@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["CellSyntaxError", "Source", "Sources"]
+__all__ = ["CellSyntaxError", "Source", "Sources", "cell_error", "own_statements"]
 
 _FUTURES = 0
 for _name in future.all_feature_names:
@@ -99,6 +99,18 @@ class Sources:
         # No time stamp: linecache.checkcache then never asks for a file.
         lines = source.shown.splitlines(keepends=True)
         linecache.cache[source.filename] = (len(source.shown), None, lines, source.filename)
+
+    @staticmethod
+    def parse(source: Source) -> ast.Module:
+        """Parse the code of ``source``; what only the compiler finds is found later.
+
+        Raises:
+            CellSyntaxError: it cannot be read; the error stands at its line of the cell.
+        """
+        try:
+            return ast.parse(source.code, source.filename)
+        except (SyntaxError, ValueError) as error:
+            raise cell_error(error, source) from None
 
     def check(self, source: Source, code: str | None = None) -> ast.Module:
         """Parse and compile ``code`` (or that of ``source``), as a cell may be written.
@@ -209,16 +221,19 @@ def _read_names(tree: ast.AST) -> set[str]:
     return names.read
 
 
-def _own_statements(nodes: Iterable[ast.AST]) -> Iterable[ast.AST]:
-    """Walk through code, but not into the functions, classes and lambdas that it defines."""
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+
+
+def own_statements(nodes: Iterable[ast.AST], leave_out: tuple[type[ast.AST], ...] = ()) -> Iterable[ast.AST]:
+    """Walk through code, but not into the functions, classes and lambdas that it defines, nor into ``leave_out``."""
     for node in nodes:
         yield node
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-            yield from _own_statements(ast.iter_child_nodes(node))
+        if not isinstance(node, (*_SCOPES, *leave_out)):
+            yield from own_statements(ast.iter_child_nodes(node), leave_out)
 
 
 def _refuse_leaving(tree: ast.Module, source: Source) -> None:
-    for node in _own_statements(tree.body):
+    for node in own_statements(tree.body):
         if isinstance(node, (ast.Return, ast.Yield, ast.YieldFrom)):
             word = "return" if isinstance(node, ast.Return) else "yield"
             lines = source.shown.splitlines()
@@ -230,7 +245,7 @@ def _is_async(tree: ast.Module) -> bool:
     waits = (ast.Await, ast.AsyncFor, ast.AsyncWith)
     return any(
         isinstance(node, waits) or (isinstance(node, ast.comprehension) and node.is_async)
-        for node in _own_statements(tree.body)
+        for node in own_statements(tree.body)
     )
 
 
