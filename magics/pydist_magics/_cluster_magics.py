@@ -6,7 +6,8 @@ import ast
 from typing import Any
 
 import pydist
-from pydist_magics._command import Command, Mistake, Option
+import pydist.frontend
+from pydist_magics._command import Command, Mistake, Option, Topic
 from pydist_magics._magic import Call, Magic
 from pydist_magics._words import words
 from pydist_magics.targets import collect
@@ -34,7 +35,7 @@ ADDPROCS = Command(
         Option(("--timeout",), "SECONDS", "how long they may take to come up"),
     ),
     examples=("%addprocs 4", "ids = %addprocs", "%addprocs 2 --env OMP_NUM_THREADS=1"),
-    topics=("auto",),
+    topics=(Topic("auto", "", "as many as this machine has CPUs to use"),),
 )
 RMPROCS = Command(
     "rmprocs",
@@ -65,6 +66,12 @@ RESTART = Command(
     f"pending Futures fail. P: {_IDS}.",
     examples=("%restart 2", "%restart all"),
     processes="workers",
+)
+DASHBOARD = Command(
+    "dashboard",
+    ("%dashboard",),
+    "Show the workers in a live table with buttons to add, interrupt, restart and remove them.",
+    examples=("%dashboard",),
 )
 
 
@@ -156,10 +163,21 @@ def restart(call: Call) -> None:
     pydist.restart(*pids)
 
 
+def dashboard(call: Call) -> Any:
+    """Return the dashboard, which shows itself."""
+    if call.line.rest:
+        raise Mistake(f"it takes nothing, not {call.line.rest!r}")
+    make = pydist.frontend.dashboard()
+    if make is None:
+        raise Mistake("there is no dashboard here: %load_ext pydist brings it, %workers shows the table")
+    return make()
+
+
 MAGICS = (
     Magic("line", ADDPROCS, addprocs),
     Magic("line", RMPROCS, rmprocs),
     Magic("line", WORKERS, workers, ("procs",)),
     Magic("line", INTERRUPT, interrupt),
     Magic("line", RESTART, restart),
+    Magic("line", DASHBOARD, dashboard),
 )

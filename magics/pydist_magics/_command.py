@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydist_magics._words import Word, shortest_expression, words
 
-__all__ = ["OUTPUT", "Command", "Line", "Mistake", "Option"]
+__all__ = ["OUTPUT", "Command", "Line", "Mistake", "Option", "Topic"]
 
 
 class Mistake(ValueError):
@@ -47,6 +47,26 @@ class Option:
     def spelling(self) -> str:
         """How the help writes it."""
         return ", ".join(self.flags) + (f" {self.value}" if self.value else "")
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A word that may stand first on a line.
+
+    Attributes:
+        name: The word.
+        rest: What may follow it, for the help.
+        help: One sentence.
+    """
+
+    name: str
+    rest: str
+    help: str
+
+    @property
+    def spelling(self) -> str:
+        """How the help writes it."""
+        return f"{self.name} {self.rest}".rstrip()
 
 
 OUTPUT = Option(("-o", "--output"), "NAME", "bind the result to this name")
@@ -115,7 +135,7 @@ class Command:
         examples: Lines to try.
         processes: Where processes stand: nowhere, as one word before the code, or as any number of words, process 1
             among them or not.
-        topics: Words that may stand first.
+        topics: Words that may stand first, each with what follows it and what it means.
     """
 
     name: str
@@ -125,7 +145,7 @@ class Command:
     code: Literal["none", "last", "amid"] = "none"
     examples: tuple[str, ...] = ()
     processes: Literal["none", "first", "many", "workers"] = "none"
-    topics: tuple[str, ...] = ()
+    topics: tuple[Topic, ...] = ()
 
     @property
     def all_options(self) -> tuple[Option, ...]:
@@ -135,8 +155,9 @@ class Command:
     def help(self) -> str:
         """Return the whole help text."""
         parts = ["\n".join(self.usage), textwrap.fill(self.summary, 88)]
-        width = max(len(option.spelling) for option in self.all_options) + 2
-        parts.append("\n".join(f"  {option.spelling:<{width}}{option.help}" for option in self.all_options))
+        if self.topics:
+            parts.append(_columns([(topic.spelling, topic.help) for topic in self.topics]))
+        parts.append(_columns([(option.spelling, option.help) for option in self.all_options]))
         if self.examples:
             parts.append("Examples:\n" + "\n".join(f"  {example}" for example in self.examples))
         return "\n\n".join(parts) + "\n"
@@ -208,3 +229,12 @@ class Command:
         else:
             result.options[option.name] = value
         return last + 1, parts[last].end
+
+
+def _columns(rows: list[tuple[str, str]]) -> str:
+    width = max(len(left) for left, _ in rows) + 2
+    lines = [textwrap.wrap(right, 88 - width) or [""] for _, right in rows]
+    return "\n".join(
+        "\n".join([f"  {left:<{width}}{first}", *(f"  {'':<{width}}{line}" for line in more)])
+        for (left, _), (first, *more) in zip(rows, lines, strict=True)
+    )

@@ -65,7 +65,7 @@ def offers(
         ]
         return _starting(found, partial), partial
     if command.topics and not plain:
-        return _starting([Offer(topic, "topic") for topic in command.topics], partial), partial
+        return _starting([Offer(topic.name, "topic") for topic in command.topics], partial), partial
     if command.processes != "none" and not (command.processes == "first" and plain):
         pids = [pid for pid in procs() if pid != _MASTER or command.processes != "workers"]
         found = _processes(pids, _WORDS_FOR_PROCESSES[command.processes])

@@ -46,7 +46,7 @@ class PyDist(Configurable):
     output_limit = Integer(
         1_000_000, min=0, help="Bytes of workers' text that a cell shows; the rest is kept for %pydist output. 0: all."
     ).tag(config=True)
-    progress = Bool(True, help="Whether %pmap shows how far it is.").tag(config=True)
+    progress = Bool(True, help="Whether pmap and its relatives show how far they are.").tag(config=True)
     fold = Bool(
         True, help="Whether tracebacks fold the frames of libraries, and equal failures of several workers."
     ).tag(config=True)

@@ -20,24 +20,37 @@ from typing import Any
 from pygments.lexers.python import PythonLexer  # type: ignore[import-untyped]
 from pygments.token import Token  # type: ignore[import-untyped]
 
-__all__ = ["Failure", "Frame", "Piece", "Style", "draw_failure", "draw_groups", "group", "id_ranges"]
+__all__ = [
+    "Failure",
+    "Frame",
+    "Piece",
+    "Style",
+    "draw_failure",
+    "draw_frame",
+    "draw_groups",
+    "draw_locals",
+    "group",
+    "id_ranges",
+]
 
 Piece = tuple[Any, str]
 
 _MASTER = 1
 _AROUND = 2
 _WIDTH = 6
+_WIDEST_NAME = 20
 _MAGIC = re.compile(r"<(\w+)-\d+>\Z")
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One line of a traceback."""
+    """One line of a traceback, with the names there as short texts."""
 
     filename: str
     lineno: int
     name: str
     line: str = ""
+    locals: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,10 +95,30 @@ class Style:
 
 def draw_failure(failure: Failure, style: Style) -> list[list[Piece]]:
     """Return the parts of one failure: per process a header and its frames; the exception itself is not in it."""
+    parts = _draw_places(_draw_process(failure), failure, style)
+    return [*parts, *(draw_failure(failure.via, style) if failure.via is not None else ())]
+
+
+def draw_locals(failure: Failure, style: Style) -> list[list[Piece]]:
+    """Return the parts of a failure with the names of each frame in place of the lines around it."""
+    parts = [_draw_process(failure)]
+    for frame in failure.frames:
+        if style.fold and (style.is_machinery(frame.filename) or (style.is_library(frame.filename))):
+            continue
+        pieces = _draw_place(frame, style)
+        if line := linecache.getline(frame.filename, frame.lineno).rstrip("\n") or frame.line:
+            pieces += _draw_line(frame.lineno, line, True)
+        width = min(max((len(name) for name, _ in frame.locals), default=0), _WIDEST_NAME)
+        for name, text in frame.locals:
+            pieces += [(Token.VName, f"{'':{_WIDTH + 2}}{name:<{width}}"), (Token, f" = {text}\n")]
+        parts.append(pieces)
+    return [*parts, *(draw_locals(failure.via, style) if failure.via is not None else ())]
+
+
+def _draw_process(failure: Failure) -> list[Piece]:
     where = f" ({failure.host})" if failure.host else ""
     name = "process" if failure.pid == _MASTER else "worker"
-    head = [(Token.ExcName, f"On {name} {failure.pid}{where}:"), (Token, "\n")]
-    return [*_draw_places(head, failure, style), *(draw_failure(failure.via, style) if failure.via is not None else ())]
+    return [(Token.ExcName, f"On {name} {failure.pid}{where}:"), (Token, "\n")]
 
 
 def _draw_places(head: list[Piece], failure: Failure, style: Style) -> list[list[Piece]]:
@@ -106,7 +139,7 @@ def _draw_frames(frames: Sequence[Frame], style: Style) -> Iterator[list[Piece]]
         if folded:
             yield _draw_fold(folded)
             folded = []
-        yield _draw_frame(frame, style)
+        yield draw_frame(frame, style)
     if folded:
         yield _draw_fold(folded)
 
@@ -128,7 +161,8 @@ def _package(filename: str) -> str:
     return "Python"
 
 
-def _draw_frame(frame: Frame, style: Style) -> list[Piece]:
+def draw_frame(frame: Frame, style: Style) -> list[Piece]:
+    """Return one frame with the lines around it."""
     pieces = _draw_place(frame, style)
     lines = linecache.getlines(frame.filename)
     if not 0 < frame.lineno <= len(lines):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from traceback import extract_tb
+from traceback import FrameSummary, extract_tb, walk_tb
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +16,29 @@ from IPython.utils.PyColorize import theme_table
 
 import pydist
 import pydist_magics
-from pydist_magics._drawing import Failure, Frame, Piece, Style, draw_failure, draw_groups, group
+from pydist._locals import locals_of
+from pydist_magics._drawing import (
+    Failure,
+    Frame,
+    Piece,
+    Style,
+    draw_failure,
+    draw_frame,
+    draw_groups,
+    draw_locals,
+    group,
+)
 from pydist_magics._sources import CellSyntaxError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["ErrorView"]
+__all__ = ["ErrorView", "leave_machinery_out"]
 
 _SHOWN = (pydist.DistributedError, pydist.CompositeException, CellSyntaxError)
 
+# Under this name an error remembers the frames that are not shown.
+_LEFT_OUT = "_pydist_left_out"
 _LIBRARIES = tuple({str(Path(sysconfig.get_path(name))) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _OURS = tuple(str(Path(str(package.__file__)).parent) for package in (pydist, pydist_magics, IPython))
 
@@ -48,6 +62,8 @@ class ErrorView:
     def __init__(self, shell: InteractiveShell) -> None:
         #: Fold frames of libraries and equal failures.
         self.fold = True
+        #: The last error shown.
+        self.last: BaseException | None = None
         self._shell = shell
         self._before: tuple[tuple[Any, ...], Any] | None = None
         self._installed: object = None
@@ -82,12 +98,14 @@ class ErrorView:
             lines = shell.SyntaxTB.structured_traceback(SyntaxError, error, [])
             _show(shell, SyntaxError, error, tb, lines)
             return
-        _show(shell, kind, error, tb, self.lines(error, tb, fold=self.fold))
+        leave_machinery_out(error)
+        self.last = error
+        _show(shell, kind, error, error.__traceback__, self.lines(error, fold=self.fold))
 
-    def lines(self, error: BaseException, tb: TracebackType | None, *, fold: bool = True) -> list[str]:
+    def lines(self, error: BaseException, *, fold: bool = True) -> list[str]:
         """Return the error as the parts of a traceback in IPython's form."""
         shell = self._shell
-        style = Style(self._label, is_library, is_machinery, fold)
+        style = self._style(fold)
         if isinstance(error, pydist.CompositeException):
             failures = _failures(error)
             groups = group(failures) if fold else [[failure] for failure in failures]
@@ -103,9 +121,26 @@ class ErrorView:
         # The stand-in has neither the cause nor the notes, which say for a plain terminal what is drawn below.
         stand_in = type(kind, (Exception,), {})(message)
         here: list[str] = shell.InteractiveTB.structured_traceback(
-            type(stand_in), stand_in, _users(tb) if fold else tb, tb_offset=0
+            type(stand_in), stand_in, error.__traceback__, tb_offset=0
         )
-        return [*here[:-1], *(self._colour(part) for part in there), *here[-1:]]
+        left_out = () if fold else getattr(error, _LEFT_OUT, ())
+        between = [*(draw_frame(frame, style) for frame in left_out), *there]
+        return [*here[:-1], *(self._colour(part) for part in between), *here[-1:]]
+
+    def names(self, error: BaseException, pid: int | None = None) -> list[str]:
+        """Return the frames of other processes with the names in them; of all processes, or of one.
+
+        Equal failures of several processes have names of their own, so none is folded.
+        """
+        if not isinstance(error, (pydist.RemoteException, pydist.CompositeException)):
+            return []
+        style = self._style(True)
+        failures = [failure for failure in _failures(error) if any(one.frames for one in _chain(failure))]
+        chosen = [failure for failure in failures if pid is None or pid in {one.pid for one in _chain(failure)}]
+        return [self._colour(part) for failure in chosen for part in draw_locals(failure, style)]
+
+    def _style(self, fold: bool) -> Style:
+        return Style(self._label, is_library, is_machinery, fold)
 
     def _label(self, filename: str) -> str | None:
         label = self._shell.compile.format_code_name(filename)
@@ -119,7 +154,9 @@ class ErrorView:
         return text
 
 
-def _show(shell: Any, kind: type[BaseException], error: BaseException, tb: TracebackType, lines: list[str]) -> None:
+def _show(
+    shell: Any, kind: type[BaseException], error: BaseException, tb: TracebackType | None, lines: list[str]
+) -> None:
     """Show ``lines`` as the traceback of ``error``, by the way that a kernel may have changed if possible."""
     if isinstance(error, SyntaxError) or _in_group(error):
         # showtraceback has its own idea of these and would not ask.
@@ -146,19 +183,57 @@ def _in_group(error: BaseException | None) -> bool:
     return False
 
 
-def _users(tb: TracebackType | None) -> TracebackType | None:
-    """Return the traceback without the frames of IPython, pydist and what they call."""
-    kept: list[TracebackType] = []
+def leave_machinery_out(error: BaseException) -> None:
+    """Take the frames of IPython, pydist and what they call out of an error's traceback, and of those it came from.
+
+    Nobody wants to see them; and Python keeps the last traceback, whose frames would keep Futures alive. What they
+    were is noted as text, for those who do want to.
+    """
+    seen: set[int] = set()
+    todo: list[BaseException | None] = [error]
+    while todo:
+        one = todo.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        _trim(one)
+        todo += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            todo += one.exceptions
+
+
+def _trim(error: BaseException) -> None:
+    frames: list[TracebackType] = []
+    tb = error.__traceback__
     while tb is not None:
-        if not tb.tb_frame.f_code.co_filename.startswith(_OURS):
-            kept.append(tb)
+        frames.append(tb)
         tb = tb.tb_next
-    while kept and is_library(kept[-1].tb_frame.f_code.co_filename):
-        kept.pop()  # concurrent.futures, threading: how the waiting is done
+    files = [one.tb_frame.f_code.co_filename for one in frames]
+    ours = [file.startswith(_OURS) for file in files]
+    if not any(ours):
+        return
+    last = max((i for i, file in enumerate(files) if not ours[i] and not is_library(file)), default=-1)
+    # Behind one of ours there is how the waiting is done: threading, concurrent.futures.
+    waits = any(ours[last + 1 :])
+    kept = [i for i in range(len(frames)) if not ours[i] and (i <= last or not waits)]
+    left_out = [_frame(place) for i, place in enumerate(extract_tb(error.__traceback__)) if i not in kept]
     result: TracebackType | None = None
-    for one in reversed(kept):
+    for i in reversed(kept):
+        one = frames[i]
         result = TracebackType(result, one.tb_frame, one.tb_lasti, one.tb_lineno)
-    return result
+    error.__traceback__ = result
+    with contextlib.suppress(AttributeError, TypeError):  # an exception of the user's may refuse attributes
+        setattr(error, _LEFT_OUT, (*left_out, *getattr(error, _LEFT_OUT, ())))
+
+
+def _frame(place: FrameSummary) -> Frame:
+    return Frame(place.filename, place.lineno or 0, place.name, place.line or "")
+
+
+def _chain(failure: Failure | None) -> Iterator[Failure]:
+    while failure is not None:
+        yield failure
+        failure = failure.via
 
 
 def _failures(error: BaseException) -> list[Failure]:
@@ -173,7 +248,9 @@ def _failure(error: BaseException) -> Failure:
         return Failure(getattr(error, "pid", 0) or 0, type(error).__name__, str(error))
     if not isinstance(error, pydist.RemoteException):
         # Where several processes run the same code, one of them may be this one.
-        here = tuple(Frame(f.filename, f.lineno or 0, f.name, f.line or "") for f in extract_tb(error.__traceback__))
+        tb = error.__traceback__
+        names = [locals_of(frame) for frame, _ in walk_tb(tb)]
+        here = tuple(replace(_frame(place), locals=found) for place, found in zip(extract_tb(tb), names, strict=False))
         return Failure(pydist.myid(), type(error).__name__, str(error), here)
     inner = error.captured.ex
     via = _failure(inner) if isinstance(inner, pydist.RemoteException) else None

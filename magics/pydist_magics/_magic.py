@@ -13,6 +13,7 @@ from IPython.core.magic import needs_local_scope, no_var_expand, output_can_be_s
 import pydist
 from pydist._interpolate import evaluator
 from pydist_magics._command import Command, Line, Mistake
+from pydist_magics._errors import leave_machinery_out
 from pydist_magics.targets import Target, resolve
 
 if TYPE_CHECKING:
@@ -115,6 +116,9 @@ def bind(session: Session, magic: Magic, name: str) -> Callable[..., Any]:
             return magic.run(Call(session, parsed, scope, cell, shown))
         except Mistake as mistake:
             raise UsageError(f"{marks}{name}: {mistake}") from None
+        except BaseException as error:
+            leave_machinery_out(error)
+            raise
 
     run.__name__ = run.__qualname__ = name
     run.__doc__ = command.help()

@@ -109,8 +109,7 @@ def _run(call: Call, function: Callable[..., Any], iterables: list[Any]) -> Any:
         options["retry_delays"] = [min(_FIRST_DELAY * _FACTOR**n, _LONGEST) for n in range(retries)]
     if (text := line.text("pool")) is not None:
         options["pool"] = _pool(call, text)
-    progress = _label(line.rest) if call.session.settings.progress else False
-    return call.keep(name, pydist.pmap(function, *iterables, progress=progress, **options))
+    return call.keep(name, pydist.pmap(function, *iterables, progress=_label(line.rest), **options))
 
 
 def _label(text: str) -> str:

@@ -94,6 +94,7 @@ class Session:
         if self._complete in self._matchers():
             self._matchers().remove(self._complete)
         self.settings.unobserve(self._obey_settings)
+        pydist.frontend.show_progress(True)
         if self.settings in (configurables := self._configurables()):
             configurables.remove(self.settings)
         self.shell.drop_by_id(_NAMES)
@@ -107,6 +108,7 @@ class Session:
         settings = self.settings
         self.router.log.limit = settings.output_limit or sys.maxsize
         self.errors.fold = settings.fold
+        pydist.frontend.show_progress(settings.progress)
         # Those who show things ask the environment: the widgets too, which know nothing of this.
         if settings.display != "auto":
             os.environ["PYDIST_DISPLAY"] = settings.display

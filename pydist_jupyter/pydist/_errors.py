@@ -21,6 +21,8 @@ from concurrent.futures import InvalidStateError
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from pydist._locals import locals_of
+
 __all__ = [
     "CapturedException",
     "CompositeException",
@@ -153,12 +155,13 @@ class CompositeException(ExceptionGroup[Exception]):
 
 
 class RemoteFrame(NamedTuple):
-    """One line of a remote traceback."""
+    """One line of a remote traceback, and the local names there as short texts."""
 
     filename: str
     lineno: int
     name: str
     line: str
+    locals: tuple[tuple[str, str], ...] = ()
 
 
 class OpaqueException(Exception):
@@ -223,7 +226,7 @@ def capture(ex: BaseException, hide: frozenset[str] = frozenset()) -> CapturedEx
 
     Julia: ``CapturedException``.
     """
-    return CapturedException(ex, _frames(ex.__traceback__, hide), _causes(ex, hide))
+    return CapturedException(ex, _frames(ex.__traceback__, hide, names=True), _causes(ex, hide))
 
 
 #: More causes than these are not told: a loop of retries may have piled up thousands.
@@ -248,11 +251,20 @@ def _causes(ex: BaseException, hide: frozenset[str]) -> str:
     return "".join(reversed(parts))
 
 
-def _frames(tb: TracebackType | None, hide: frozenset[str]) -> list[RemoteFrame]:
+#: The names of so many frames go along, the innermost ones: they are what one looks at.
+_FRAMES_WITH_NAMES = 12
+
+
+def _frames(tb: TracebackType | None, hide: frozenset[str], names: bool = False) -> list[RemoteFrame]:
+    places = traceback.extract_tb(tb)
+    frames = [frame for frame, _ in traceback.walk_tb(tb)] if names else []
+    known = dict(list(enumerate(frames))[-_FRAMES_WITH_NAMES:])
     return [
-        RemoteFrame(frame.filename, frame.lineno or 0, frame.name, frame.line or "")
-        for frame in traceback.extract_tb(tb)
-        if frame.filename not in hide
+        RemoteFrame(
+            place.filename, place.lineno or 0, place.name, place.line or "", locals_of(known[i]) if i in known else ()
+        )
+        for i, place in enumerate(places)
+        if place.filename not in hide
     ]
 
 

@@ -1,11 +1,13 @@
 """What a front end (kernel, magics, widgets, a script's terminal) may hang into the runtime.
 
-The runtime imports no front end. A front end registers two things here and may ask three:
+The runtime imports no front end. A front end registers three things here and may ask five:
 
     set_router(router)      where the text of workers goes, and which cell a call belongs to
     set_progress(factory)   how the progress of a pmap shows itself
+    set_dashboard(factory)  how the workers show themselves, with buttons
     running(origin)         the calls in flight that were started under an origin
     cancel(origin)          stop exactly those
+    wait_idle(timeout)      wait until none is in flight
     shutdown(grace)         end every worker, surely and soon
 
 An *origin* is a small positive integer that the router gives to the cell (or whatever it likes) in which a call is
@@ -22,12 +24,16 @@ __all__ = [
     "OutputRouter",
     "ProgressView",
     "cancel",
+    "dashboard",
     "progress",
     "router",
     "running",
+    "set_dashboard",
     "set_progress",
     "set_router",
+    "show_progress",
     "shutdown",
+    "wait_idle",
 ]
 
 
@@ -69,6 +75,8 @@ ProgressFactory = Callable[[str, "int | None"], ProgressView]
 class _Registry:
     router: OutputRouter | None = None
     progress: ProgressFactory | None = None
+    progress_wanted = True
+    dashboard: Callable[[], Any] | None = None
 
 
 def set_router(router: OutputRouter | None) -> None:
@@ -88,7 +96,22 @@ def set_progress(factory: ProgressFactory | None) -> None:
 
 def progress() -> ProgressFactory | None:
     """Return the progress factory in force, or None."""
-    return _Registry.progress
+    return _Registry.progress if _Registry.progress_wanted else None
+
+
+def show_progress(wanted: bool) -> None:
+    """Say whether progress shall be shown at all; whoever is registered stays registered."""
+    _Registry.progress_wanted = wanted
+
+
+def set_dashboard(factory: Callable[[], Any] | None) -> None:
+    """Let ``factory()`` make the dashboard, an object that shows itself; None: there is none."""
+    _Registry.dashboard = factory
+
+
+def dashboard() -> Callable[[], Any] | None:
+    """Return the dashboard factory in force, or None."""
+    return _Registry.dashboard
 
 
 def running(origin: int | None = None) -> dict[int, int]:
@@ -103,6 +126,13 @@ def cancel(origin: int) -> dict[int, int]:
     from pydist._runtime.current import current_node
 
     return current_node().cancel_origin(origin)
+
+
+def wait_idle(timeout: float | None = None) -> bool:
+    """Wait until no call of this process is in flight; return False if some are after ``timeout`` seconds."""
+    from pydist._runtime.current import current_node
+
+    return current_node().wait_until_idle(timeout)
 
 
 def shutdown(grace: float = 1.0) -> None:

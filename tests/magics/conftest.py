@@ -10,6 +10,7 @@ import pytest
 
 import pydist_magics
 from tests.magics.shells import make_shell
+from tests.magics.teams import Team
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -33,3 +34,10 @@ def loaded(shell: InteractiveShell) -> InteractiveShell:
     """A shell with the magics."""
     shell.run_line_magic("load_ext", "pydist_magics")
     return shell
+
+
+@pytest.fixture(scope="module")
+def team() -> Iterator[Team]:
+    """A shell with three workers, for a whole file."""
+    with Team() as team:
+        yield team

@@ -11,6 +11,7 @@ import pydist
 from pydist import frontend
 from pydist_widgets._bars import Bars
 from pydist_widgets._cells import Cells
+from pydist_widgets._dashboard import dashboard
 from pydist_widgets._live import Live
 from pydist_widgets._orders import Orders
 from pydist_widgets._pump import Pump
@@ -91,6 +92,7 @@ class Session:
                 pydist.WorkerList, lambda _, printer, __: printer.text(self.workers_text())
             )
         frontend.set_progress(self.meter)
+        frontend.set_dashboard(dashboard)
 
     def close(self) -> None:
         """Take no part any more. What is displayed stays as plain html."""
@@ -106,6 +108,8 @@ class Session:
             formatter.formatters["text/plain"].pop(pydist.WorkerList, None)
         if frontend.progress() == self.meter:
             frontend.set_progress(None)
+        if frontend.dashboard() is dashboard:
+            frontend.set_dashboard(None)
         self._pump.close()
         delattr(self._shell, _ATTRIBUTE)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pickle
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from pydist._errors import ProcessExitedException
@@ -24,6 +26,7 @@ from pydist._protocol.frames import (
     MEMBERS,
     NAMES,
     OUTPUT,
+    QUIET,
     REFS,
     RELEASE,
     RESULT,
@@ -40,6 +43,7 @@ from pydist._runtime.output import Desk
 from pydist._runtime.peers import Peer, Peers
 from pydist._runtime.pickling import decode
 from pydist._runtime.reader import Reader
+from pydist._runtime.slots import Slot
 from pydist._runtime.store import Store
 
 __all__ = ["Node"]
@@ -177,6 +181,27 @@ class Node(Asking):
     def _after_batch(self) -> None:
         if self.lanes.inbox:
             self.lanes.hand_out()
+
+    def wait_until_idle(self, timeout: float | None = None) -> bool:
+        """Wait for every call of this process, here and elsewhere; return whether all have ended within ``timeout``."""
+        deadline = None if timeout is None else monotonic() + timeout
+        while (slot := self._one_in_flight()) is not None:
+            left = None if deadline is None else deadline - monotonic()
+            if (left is not None and left <= 0) or not self.wait(slot, left):
+                return False
+        return True
+
+    def _one_in_flight(self) -> Slot | None:
+        for peer in self.peers.all():
+            if peer.connection is not None:
+                for slot in list(peer.connection.pending.values()):
+                    return slot
+        for call in list(self.executor.calls.values()):
+            if call.connection is None and not call.asked & QUIET:
+                slot, entry = Slot(0, None), self.store.entries.get((self.pid, call.rid))
+                if entry is not None and not self.store.when_settled(entry, functools.partial(slot.settle, None)):
+                    return slot
+        return None
 
     # ---- losing a peer
 
