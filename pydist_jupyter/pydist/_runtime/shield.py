@@ -290,6 +290,8 @@ def sleep_on(lock: LockType, timeout: float | None) -> bool:
     shield.sleeping = lock
     try:
         while True:
+            if shield.pending:
+                return False  # it came when there was no lock yet that it could have opened
             left = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
             if shield is MAIN and not 0 <= left <= LOOK:
                 left = LOOK
