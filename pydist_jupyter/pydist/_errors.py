@@ -24,6 +24,7 @@ from typing import Any, NamedTuple, Self
 from pydist._locals import locals_of
 
 __all__ = [
+    "ELEMENT",
     "CapturedException",
     "CompositeException",
     "DistributedError",
@@ -268,6 +269,13 @@ def _frames(tb: TracebackType | None, hide: frozenset[str], names: bool = False)
     ]
 
 
+#: Under this name an exception says, on its way out of a loop, at which element it came (see _loop_handle.py).
+ELEMENT = "_pydist_element"
+_TOLD = ("index", ELEMENT)
+#: What an exception made of another does not take over from that.
+_OWN = ("__notes__", "pid", "captured", ELEMENT)
+
+
 class RemoteException(DistributedError):
     """Your function raised in another process (or in a call to this one). Julia: ``RemoteException``.
 
@@ -295,7 +303,8 @@ class RemoteException(DistributedError):
         return f"On worker {self.pid}: {text}" if self.pid != 1 else text
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (remote_exception, (self.pid, self.captured))
+        # At which element of a loop it came is told further; what else hangs on it may be large, or bound to here.
+        return (remote_exception, (self.pid, self.captured), {k: v for k, v in vars(self).items() if k in _TOLD})
 
 
 def _fill(self: RemoteException, pid: int, captured: CapturedException) -> None:
@@ -356,7 +365,7 @@ def _shape_like(cls: type[RemoteException], original: BaseException) -> RemoteEx
         self = cls.__new__(cls, *original.args)
         builtin.__init__(self, *original.args)
     self.args = original.args
-    self.__dict__.update({k: v for k, v in original.__dict__.items() if k not in ("__notes__", "pid", "captured")})
+    self.__dict__.update({k: v for k, v in original.__dict__.items() if k not in _OWN})
     for name in ("code", "value", "name", "obj", "errno", "strerror", "filename", "filename2", "path"):
         # Fields that C code keeps beside __dict__; they need not come from args.
         if hasattr(original, name) and hasattr(self, name):

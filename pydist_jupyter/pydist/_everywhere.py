@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple, TypeVar
 
-from pydist._calls import remotecall
+from pydist._calls import begin
 from pydist._errors import CompositeException
 from pydist._interpolate import evaluator, interpolate
 from pydist._procs import flatten, procs, workers
@@ -159,7 +159,7 @@ def _run_on(targets: list[int], entry: Entry, timeout: float | None) -> list[Any
     """Run an entry on each target at the same time, here last; return the values in order."""
     node = current_node()
     arguments = (entry.source, entry.filename, entry.bindings, entry.mark)
-    futures = [(pid, remotecall(_run, pid, *arguments)) for pid in targets if pid != node.pid]
+    futures = [(pid, begin(_run, pid, arguments, {})) for pid in targets if pid != node.pid]
     failures: list[Exception] = []
     here = [pid for pid in targets if pid == node.pid]
     results: dict[int, list[Any]] = {}
@@ -329,7 +329,7 @@ def remotecall_eval(module: str, pids: int | Iterable[int], code: str, **binding
     ast.parse(source, name)
     _remember_source(name, source)
     targets = [pids] if isinstance(pids, int) else flatten(pids)
-    futures = [remotecall(_eval, pid, module, source, name, {**bindings, **inserted}) for pid in targets]
+    futures = [begin(_eval, pid, (module, source, name, {**bindings, **inserted}), {}) for pid in targets]
     values, failures = [], []
     for future in futures:
         try:
@@ -368,7 +368,7 @@ def clear(names: str | Iterable[str], pids: int | Iterable[int] | None = None) -
     """
     wanted = [names] if isinstance(names, str) else list(names)
     targets = workers() if pids is None else [pids] if isinstance(pids, int) else flatten(pids)
-    for future in [remotecall(_clear, pid, wanted) for pid in targets]:
+    for future in [begin(_clear, pid, (wanted,), {}) for pid in targets]:
         future.fetch()
 
 

@@ -7,14 +7,13 @@ import itertools
 import operator
 import sys
 import traceback
-import weakref
 from _thread import allocate_lock, start_new_thread
 from collections.abc import Generator, Iterator, Sequence
 from time import monotonic
 from typing import Any
 
 from pydist import frontend
-from pydist._errors import CompositeException, RemoteException, capture, unwrap
+from pydist._errors import ELEMENT, CompositeException, RemoteException, capture
 from pydist._futures import Future
 from pydist._ids import RRID
 from pydist._runtime.current import current_node
@@ -23,8 +22,6 @@ from pydist._runtime.shield import shield_of_this_thread
 
 __all__ = ["DistributedLoop", "annotate", "mark", "stop"]
 
-#: Under this name an exception says, on its way here, at which element it came.
-_MARK = "_pydist_element"
 #: So long after a failure somebody may still come to look (seconds); then it is told.
 _GRACE = 1.0
 #: How long whoever stops calls waits for the workers to be free again (seconds).
@@ -52,12 +49,14 @@ def mark(error: Exception, first: int, part: Any, elements: Iterator[Any]) -> No
     """Let an exception say at which element of the loop it came, as far as the iterator over the part knows that."""
     left = operator.length_hint(elements, -1)
     if left >= 0:
-        vars(error).setdefault(_MARK, first + len(part) - left - 1)
+        vars(error)[ELEMENT] = first + len(part) - left - 1
 
 
 def annotate(error: BaseException) -> None:
     """Tell whoever gets the exception what `mark` has noted."""
-    index = vars(unwrap(error)).get(_MARK)
+    raised = error.captured.ex if isinstance(error, RemoteException) else error
+    index = vars(raised).get(ELEMENT)
+    vars(error).pop(ELEMENT, None)  # a loop around this one has elements of its own
     if index is not None:
         error.index = index  # type: ignore[attr-defined]
         error.add_note(f"distributed: the loop failed at element {index}")
@@ -155,7 +154,7 @@ class _Running:
         """Show the failure, once."""
         _untold.discard(self)
         failure = self.failure()
-        if failure is None or self._told():
+        if failure is None or self._told() or _leaving:
             return
         text = "A distributed loop has failed, and nobody has looked at its handle yet:\n" + _text_of(failure)
         router = frontend.router()
@@ -167,12 +166,15 @@ class _Running:
 
 #: What has failed and has been neither seen nor told.
 _untold: set[_Running] = set()
+#: Something is in it when this process is about to end. The workers end then, and what fails for that is no news.
+_leaving: list[bool] = []
 
 
 @atexit.register
 def _tell_all() -> None:
     for running in [*_untold]:
         running.tell()
+    _leaving.append(True)
 
 
 def _text_of(failure: Exception) -> str:
@@ -205,7 +207,6 @@ class DistributedLoop(Future):
         self = cls.__new__(cls)
         self._set_up(node, node.pid, ref)
         self._running = _Running(node, chunks, ref)
-        weakref.finalize(self, self._running.drop).atexit = False
         self._running.start()
         return self
 
@@ -214,8 +215,15 @@ class DistributedLoop(Future):
         state = "failed" if self._has_failed() else "done" if self.isready() else "running"
         return f"DistributedLoop({len(chunks)} parts, {sum(chunk.isready() for chunk in chunks)} ended, {state})"
 
+    def __del__(self) -> None:
+        running = getattr(self, "_running", None)
+        if running is not None:
+            running.drop()
+        super().__del__()
+
     def _has_failed(self) -> bool:
-        return self._node.store.entry(self._ref).captured is not None
+        entry = self._node.store.entries.get(self._ref)
+        return entry is not None and entry.captured is not None
 
     def _wait(self, timeout: float | None) -> None:
         running = self._running

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CellError", "Session", "children_of", "end_of"]
+__all__ = ["CellError", "Session", "children_of", "end_of", "outcome"]
 
 #: Seconds that a cell may take; what hangs is then shown with the stacks of all its threads.
 LIMIT = 30.0
@@ -175,6 +175,15 @@ class Session:
         if self._replies >= 0:
             os.close(self._replies)
             self._replies = -1
+
+
+def outcome(session: Session, future: str) -> str:
+    """Wait for the Future of that name in a session; return the name of what it raises, "" if it has a value."""
+    try:
+        session.run(f"{future}.wait({LIMIT - 5})")
+    except CellError as error:
+        return error.kind
+    return ""
 
 
 def children_of(pid: int) -> list[int]:
