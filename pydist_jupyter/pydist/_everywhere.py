@@ -7,14 +7,16 @@ import itertools
 import linecache
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from time import monotonic
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple, TypeVar
 
 from pydist._calls import begin
-from pydist._errors import CompositeException
+from pydist._errors import CompositeException, RemoteException
 from pydist._interpolate import evaluator, interpolate
 from pydist._procs import flatten, procs, workers
 from pydist._runtime import coroutines
+from pydist._runtime.alarm import TimeUp, time_limit
 from pydist._runtime.current import current_node
 from pydist._runtime.definitions import digest_of
 from pydist._runtime.node import Node
@@ -87,7 +89,7 @@ def everywhere(
     Args:
         code: Python source, a function, or a class.
         procs: ids; default: all processes. One id (an int): the value of the last expression is returned.
-        timeout: seconds for all of it.
+        timeout: seconds for all of it; what has not finished then is interrupted.
         filename: the name of the code in tracebacks.
         **bindings: objects to insert.
 
@@ -163,17 +165,24 @@ def _run_on(targets: list[int], entry: Entry, timeout: float | None) -> list[Any
     failures: list[Exception] = []
     here = [pid for pid in targets if pid == node.pid]
     results: dict[int, list[Any]] = {}
+    deadline = None if timeout is None else monotonic() + timeout
     try:
         for _ in here:
             try:
-                results.setdefault(node.pid, []).append(_run(*arguments))
+                with time_limit(_left(deadline)):
+                    results.setdefault(node.pid, []).append(_run(*arguments))
             except Exception as error:
                 failures.append(error)
+            except TimeUp:
+                raise _too_late(timeout, [*here[:1], *(pid for pid, f in futures if not f.done())]) from None
         for pid, future in futures:
             try:
-                value, names, classes = future.fetch(timeout)
+                # What has ended in time may take its time to come.
+                value, names, classes = future.fetch(None if future.done() else _left(deadline))
+            except RemoteException as error:  # it may be a time-out of the code's own
+                failures.append(error)
             except TimeoutError:
-                raise TimeoutError(f"everywhere: process {pid} has not finished within {timeout:g} seconds") from None
+                raise _too_late(timeout, [other for other, f in futures if not f.done()] or [pid]) from None
             except Exception as error:
                 failures.append(error)
             else:
@@ -188,6 +197,16 @@ def _run_on(targets: list[int], entry: Entry, timeout: float | None) -> list[Any
             raise failures[0]
         raise CompositeException(f"{len(failures)} of {len(targets)} processes failed", failures)
     return [results[pid].pop(0)[0] for pid in targets]
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - monotonic())
+
+
+def _too_late(timeout: float | None, pids: list[int]) -> TimeoutError:
+    names = ", ".join(map(str, pids))
+    which = f"processes {names} have" if len(pids) > 1 else f"process {names} has"
+    return TimeoutError(f"everywhere: {which} not finished within {timeout:g} seconds; what goes on is interrupted")
 
 
 def _note_own(node: Node, pid: int, names: list[str], classes: list[bytes]) -> None:

@@ -11,7 +11,7 @@ import types
 from typing import Any
 
 from pydist import _refs, _remote_channels
-from pydist._runtime import shield, sleeping
+from pydist._runtime import keyboard, shield, sleeping
 from pydist._runtime.current import set_default_node
 from pydist._runtime.handshaking import accept
 from pydist._runtime.joining import greet_peer, join
@@ -106,6 +106,7 @@ def serve(sock: socket.socket, cookie: str, pipe: int | None = None) -> None:
     main = MainLane(node.lanes, node.reader, node.executor, output.flush)
     output.later = main.flush_soon
     sleeping.install()
+    keyboard.install()
     shield.strike_again_if_swallowed()
     shield.install_for_lane(node.executor.cancel_all)
     join(node, sock, welcome, listener)
