@@ -75,6 +75,7 @@ if _TYPE_CHECKING:
     from pydist._held import RefInfo as RefInfo, refs as refs
     from pydist._loop_handle import DistributedLoop as DistributedLoop
     from pydist._loops import distributed as distributed
+    from pydist._recreate import recreate as recreate
     from pydist._sync import sync as sync
     from pydist._worker_info import WorkerInfo as WorkerInfo, WorkerList as WorkerList, worker_info as worker_info
 
@@ -85,6 +86,7 @@ _LATER = {
     "WorkerInfo": "pydist._worker_info",
     "WorkerList": "pydist._worker_info",
     "distributed": "pydist._loops",
+    "recreate": "pydist._recreate",
     "refs": "pydist._held",
     "sync": "pydist._sync",
     "worker_info": "pydist._worker_info",

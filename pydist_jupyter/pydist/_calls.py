@@ -208,7 +208,7 @@ def _start_here(
     call.asked = QUIET if quiet else 0
 
     def ended(value: Any, captured: Any) -> None:
-        node.store.settle(ref, value, captured)  # type: ignore[arg-type]
+        node.store.settle(ref, value if captured is None else (f, args, kwargs), captured)  # type: ignore[arg-type]
 
     call.local = (f, args, kwargs, ended)
     slot = future._watch()

@@ -5,10 +5,12 @@ frame ─▶ Call ─▶ inbox ─▶ a lane ─▶ run() ─▶ output, then RE
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import sys
 import threading
 import traceback
+from collections import deque
 from collections.abc import Callable, Coroutine
 from time import monotonic
 from types import CoroutineType
@@ -41,6 +43,8 @@ _PATIENCE = 0.1
 #: Interrupts of one call that follow each other within this time (seconds) are one.
 _SAME_PRESS = 0.2
 _HIDE = frozenset({__file__})
+#: Of so many calls that have failed, function and arguments are kept, as long as their Futures are.
+_KEPT_CALLS = 8
 
 
 class Call:
@@ -54,6 +58,7 @@ class Call:
         "connection",
         "frame",
         "local",
+        "made",
         "origin",
         "rid",
         "shield",
@@ -62,6 +67,9 @@ class Call:
         "texts",
         "turn",
     )
+
+    #: Function and arguments, noted when it has failed.
+    made: Any
 
     def __init__(self, connection: Connection | None, frame: Frame | None, rid: int, origin: int) -> None:
         self.connection = connection
@@ -110,6 +118,8 @@ class Executor:
         self._lock = threading.Lock()
         #: Everything that has come in and is not answered yet.
         self.calls: dict[tuple[int, int], Call] = {}
+        #: The calls that have failed lately, whose function and arguments are kept.
+        self._failed: deque[tuple[int, int]] = deque()
 
     def key(self, call: Call) -> tuple[int, int]:
         """Return the key of a call in `calls`."""
@@ -143,10 +153,13 @@ class Executor:
                     shield.close()
                     call.shield = None
             if type(value) is CoroutineType:
+                call.made = (f, args, kwargs)
                 self._start_coroutine(call, value)
                 return
         except BaseException as error:
             shield.close()
+            with contextlib.suppress(UnboundLocalError):
+                call.made = (f, args, kwargs)
             self.fail(call, error)
         else:
             if value is not LATER:
@@ -268,11 +281,24 @@ class Executor:
         if call.cancelled:
             flags |= LOST
         if asked & KEEP:
-            self._node.store.settle((connection.pid, call.rid), None, captured)
+            self._node.store.settle((connection.pid, call.rid), self._made_to_keep(call, captured), captured)
         try:
             self._send_failure(call, connection, captured, flags)
         except (EOFError, KeyboardInterrupt):
             return
+
+    def _made_to_keep(self, call: Call, captured: CapturedException) -> Any:
+        """Return what `recreate` needs to run a failed call again; only the last few have it."""
+        made = getattr(call, "made", None)
+        if made is None or not isinstance(captured.ex, Exception) or isinstance(captured.ex, MemoryError):
+            return None
+        assert call.connection is not None
+        self._failed.append((call.connection.pid, call.rid))
+        if len(self._failed) > _KEPT_CALLS:
+            entry = self._node.store.entries.get(self._failed.popleft())
+            if entry is not None and entry.captured is not None:
+                entry.value = None
+        return made
 
     def _print_failure(self, captured: CapturedException) -> None:
         # An error of remote_do has no other place to go.

@@ -34,6 +34,7 @@ class Entry:
     def __init__(self) -> None:
         self.holders = Holders()
         self.settled = False
+        #: If it has failed: what was called, for `recreate`, as long as that is kept.
         self.value: Any = None
         self.captured: CapturedException | None = None
         self.callbacks: list[Callable[[], object]] = []
