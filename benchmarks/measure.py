@@ -46,6 +46,7 @@ _ENOUGH = 6.0
 _SLOW = 2.0
 _PAUSE = 0.002
 _CALLS = 5000
+_ADDITIONS = 100_000_000
 
 
 class Measurement:
@@ -102,6 +103,7 @@ class Measurement:
             self.row("pipe_4", lambda: _CALLS / self._in_flight(_CALLS, system.n))
             self.row("map_1", lambda: _CALLS / self._map(_CALLS, 1))
             self.row("map_best", lambda: _CALLS / self._best_map(_CALLS))
+            self.row("loop", self._loop)
             if self.wanted("argument", "result", "broadcast", "broadcast_write", "between"):
                 self._arrays()
         finally:
@@ -249,6 +251,10 @@ class Measurement:
         best = min(times, key=times.__getitem__)
         self.notes["batch"] = "auto" if best is None else best
         return times[best]
+
+    def _loop(self) -> float:
+        n = _ADDITIONS // 10 if self.job.quick else _ADDITIONS
+        return n / self._repeat(lambda: self.system.loop(n), 3)
 
     def _arrays(self) -> None:
         try:

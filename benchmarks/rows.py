@@ -44,6 +44,7 @@ ROWS = {
         Row("pipe_4", "5,000 calls in flight to 4 workers", "/s", more_is_better=True),
         Row("map_1", "map of 5,000 no-ops, one at a time", "/s", more_is_better=True),
         Row("map_best", "map of 5,000 no-ops, automatic or best batches", "/s", more_is_better=True),
+        Row("loop", "a loop of 10^8 additions, a part on each worker", "/s", more_is_better=True),
         Row("argument", "80 MB argument", "GB/s", more_is_better=True),
         Row("result", "80 MB result", "GB/s", more_is_better=True),
         Row("broadcast", "80 MB to 4 workers, nobody touches it", "ms"),

@@ -67,6 +67,12 @@ class System:
         """Return ``[f(x) for x in xs]``, made by all workers, ``chunk`` items in a message."""
         raise NotOffered
 
+    def loop(self, n: int) -> None:
+        """Add up 0 … n-1 in a loop, a part of it on each worker."""
+        parts = [range(n * i // self.n, n * (i + 1) // self.n) for i in range(self.n)]
+        totals = self.gather([self.submit(i, work.total, part) for i, part in enumerate(parts)])
+        assert sum(totals) == n * (n - 1) // 2
+
     # ---- data
 
     def argument(self, f: Callable[[Any], Any], a: Any) -> Any:

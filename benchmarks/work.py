@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-__all__ = ["add_one", "get", "length", "make", "noop", "pull", "spin", "stop_spinning", "who", "writeable"]
+__all__ = ["add_one", "get", "length", "make", "noop", "pull", "spin", "stop_spinning", "total", "who", "writeable"]
 
 ITEMS = 10_000_000  # of 8 bytes: the 80 MB of the tables
 _kept: dict[str, Any] = {}
@@ -21,6 +21,14 @@ def who(x: Any = None) -> int:
     """Say which process this is, slowly enough that no worker of a pool can answer for another."""
     time.sleep(0.02)
     return os.getpid()
+
+
+def total(numbers: Any) -> int:
+    """Add numbers up: a loop of a user, as it is compiled into a chunk."""
+    value = 0
+    for i in numbers:
+        value += i
+    return value
 
 
 def length(a: Any) -> int:

@@ -5,6 +5,7 @@ Calls are a ping-pong of pickles over a Unix socket pair with another Python pro
 
 from __future__ import annotations
 
+import os
 import pickle
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from benchmarks import echo
+from benchmarks import echo, work
 from benchmarks.measure import main
 from benchmarks.system import System
 
@@ -89,6 +90,10 @@ class Floor(System):
         parts = [items[i * size : (i + 1) * size] for i in range(self.n)]
         return [x for part in self.gather([self.submit(i, f, part) for i, part in enumerate(parts)]) for x in part]
 
+    def loop(self, n: int) -> None:
+        """Do one core's share of it, here; numbers of all sizes, as large ones take longer."""
+        work.total(range(0, n, min(self.n, _usable_cpus())))
+
     # ---- arrays
 
     def argument(self, f: Callable[[Any], Any], a: Any) -> Any:
@@ -107,8 +112,6 @@ class Floor(System):
     def _copy(self, worker: int, a: Any) -> Any:
         """Copy into memory that has been used before."""
         import numpy as np
-
-        from benchmarks import work
 
         while len(self.spare) <= worker:
             self.spare.append(np.zeros(work.ITEMS))
@@ -129,6 +132,10 @@ class Floor(System):
 
     def pids(self) -> list[int]:
         return [process.pid for process in self.processes]
+
+
+def _usable_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -48,6 +49,11 @@ class Pydist(System):
     def map(self, f: Callable[[Any], Any], xs: Iterable[Any], chunk: int | None) -> list[Any]:
         values: list[Any] = self.pydist.pmap(f, xs, batch_size="auto" if chunk is None else chunk)
         return values
+
+    def loop(self, n: int) -> None:
+        from pydist._loops import distributed_chunks
+
+        assert distributed_chunks(work.total, range(n), operator.add) == n * (n - 1) // 2
 
     def between(self) -> int:
         n: int = self.pydist.remotecall_fetch(work.pull, self.workers[1], self.workers[0])
