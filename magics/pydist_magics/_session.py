@@ -24,6 +24,7 @@ from pydist_magics._completion import offers
 from pydist_magics._config import PyDist
 from pydist_magics._errors import ErrorView
 from pydist_magics._magic import Magic, bind
+from pydist_magics._results import Results
 from pydist_magics._router import Router
 from pydist_magics._sources import Sources
 
@@ -61,6 +62,7 @@ class Session:
         self.sources = Sources(shell)
         self.router = Router(shell)
         self.errors = ErrorView(shell)
+        self._results = Results(shell)
         self._magics: dict[tuple[str, str], Magic] = {}
         self._bound: dict[tuple[str, str], Any] = {}
 
@@ -75,6 +77,7 @@ class Session:
         self.router.attach()
         pydist.frontend.set_router(self.router)
         self.errors.install()
+        self._results.attach()
         self._matchers().append(self._complete)
         self._configurables().append(self.settings)
         self.settings.observe(self._obey_settings)
@@ -91,6 +94,7 @@ class Session:
             pydist.frontend.set_router(None)
         self.router.detach()
         self.errors.remove()
+        self._results.detach()
         if self._complete in self._matchers():
             self._matchers().remove(self._complete)
         self.settings.unobserve(self._obey_settings)
@@ -108,6 +112,7 @@ class Session:
         settings = self.settings
         self.router.log.limit = settings.output_limit or sys.maxsize
         self.errors.fold = settings.fold
+        self._results.cells = settings.keep_results
         pydist.frontend.show_progress(settings.progress)
         # Those who show things ask the environment: the widgets too, which know nothing of this.
         if settings.display != "auto":
