@@ -72,6 +72,7 @@ from pydist.managers import ClusterManager as ClusterManager, LocalManager as Lo
 
 if _TYPE_CHECKING:
     from pydist import frontend as frontend
+    from pydist._executor import Executor as Executor
     from pydist._held import RefInfo as RefInfo, refs as refs
     from pydist._loop_handle import DistributedLoop as DistributedLoop
     from pydist._loops import distributed as distributed
@@ -82,6 +83,7 @@ if _TYPE_CHECKING:
 # What is slow to import, and often not needed, is imported when it is first named.
 _LATER = {
     "DistributedLoop": "pydist._loop_handle",
+    "Executor": "pydist._executor",
     "RefInfo": "pydist._held",
     "WorkerInfo": "pydist._worker_info",
     "WorkerList": "pydist._worker_info",

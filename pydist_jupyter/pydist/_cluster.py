@@ -98,7 +98,7 @@ def addprocs(n: Any = "auto", **options: Any) -> list[int]:
         tell_members(node)
         write_runfile(node)
         if pids:
-            for joined in node.joined:
+            for joined in list(node.joined):
                 joined(sorted(pids))
     if failures:
         raise CompositeException(_summary(pids, failures), failures, pids)
@@ -220,7 +220,7 @@ def restart(*pids: int | Iterable[int]) -> None:
         tell_members(node)
         write_runfile(node)
         if fresh:
-            for joined in node.joined:
+            for joined in list(node.joined):
                 joined(sorted(fresh))
     if failures:
         raise CompositeException(_summary(fresh, failures), failures, fresh)

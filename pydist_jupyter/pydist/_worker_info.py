@@ -30,13 +30,14 @@ class WorkerInfo:
         state: ``"created"``, ``"connected"``, ``"terminating"`` or ``"terminated"``.
         started: when it started, in seconds since 1970.
         python: its Python version.
-        running: calls of this process that it has not answered.
+        running: calls of this process that go on there, those among them that were interrupted and did not listen.
         done: calls that it has answered.
         bytes_in: bytes received from it.
         bytes_out: bytes sent to it.
         cpu: percent of one core that it has used since the last look; None at the first, or if it is elsewhere.
         rss: its resident memory in bytes; None if it is elsewhere.
         last_heard: when anything came from it last, in seconds since 1970.
+        strays: how many of the running calls were interrupted and did not listen; `restart` ends them.
     """
 
     pid: int
@@ -53,6 +54,7 @@ class WorkerInfo:
     cpu: float | None
     rss: int | None
     last_heard: float
+    strays: int = 0
 
 
 class WorkerList(list[T]):
@@ -117,13 +119,14 @@ def _worker(peer: Peer) -> WorkerInfo:
         state=peer.state,
         started=float(details.get("started", peer.started)),
         python=str(details.get("python", "")),
-        running=0 if connection is None else len(connection.pending),
+        running=0 if connection is None else len(connection.pending) + peer.strays,
         done=peer.done,
         bytes_in=0 if connection is None else connection.bytes_in,
         bytes_out=0 if connection is None else connection.bytes_out,
         cpu=_cpu(ospid) if here and ospid else None,
         rss=_rss(ospid) if here and ospid else None,
         last_heard=time.time() if connection is None else time.time() - (time.monotonic() - connection.last_heard),
+        strays=peer.strays,
     )
 
 

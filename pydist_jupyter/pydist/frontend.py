@@ -33,6 +33,7 @@ __all__ = [
     "set_router",
     "show_progress",
     "shutdown",
+    "strays",
     "wait_idle",
 ]
 
@@ -119,6 +120,13 @@ def running(origin: int | None = None) -> dict[int, int]:
     from pydist._runtime.current import current_node
 
     return current_node().calls_in_flight(origin)
+
+
+def strays() -> dict[int, int]:
+    """Return ``{pid: number of calls}`` of this process's calls that were interrupted, did not listen and go on."""
+    from pydist._runtime.current import current_node
+
+    return {peer.pid: peer.strays for peer in current_node().peers.all() if peer.strays > 0}
 
 
 def cancel(origin: int) -> dict[int, int]:

@@ -10,6 +10,7 @@ from concurrent.futures import Future as AnyFuture
 from dataclasses import replace
 from typing import Any
 
+import pydist
 from pydist_widgets._futures import FutureState
 from pydist_widgets._progress import RUNNING, Progress
 from pydist_widgets._workers import ProcessInfo, Workers
@@ -79,7 +80,8 @@ class FutureView:
         self._future = weakref.ref(future)
         where: int = future.where  # type: ignore[attr-defined]
         numbers = (where, future.whence, future.id)  # type: ignore[attr-defined]
-        self._state = FutureState(f"Future({', '.join(map(str, numbers))})", where, "pending")
+        kind = type(future).__name__ if isinstance(future, pydist.Future) else "Future"
+        self._state = FutureState(f"{kind}({', '.join(map(str, numbers))})", where, "pending")
         self.on_change: Callable[[], object] | None = None
         """Called in some thread when the call has ended."""
         try:

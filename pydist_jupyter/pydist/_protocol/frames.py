@@ -27,6 +27,7 @@ __all__ = [
     "CANCEL",
     "DEFINE",
     "DONE",
+    "ENDED",
     "ERROR",
     "EXIT",
     "FUNCTION",
@@ -67,6 +68,7 @@ RELEASE = 16  # a holder has let go
 MEMBERS = 17  # who is in the cluster
 JOIN = 18  # end of the handshake: who you are
 EXIT = 19  # please leave
+ENDED = 20  # the request rid, which was answered while it went on, has ended now
 
 # Flags
 KEEP = 1  # CALL: keep the result there, answer DONE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple
 
@@ -68,6 +69,8 @@ class Asking:
 
     def __init__(self) -> None:
         self.next_id = itertools.count(1).__next__
+        #: Called with the origin whose requests are to be interrupted: by those who would send more.
+        self.stopping: list[Callable[[int], None]] = []
 
     # ---- asking others
 
@@ -327,6 +330,8 @@ class Asking:
 
     def cancel_origin(self, origin: int) -> dict[int, int]:
         """Interrupt all requests of one origin; return how many, by process."""
+        for stop in list(self.stopping):
+            stop(origin)
         counts = self.calls_in_flight(origin)
         for peer in self.peers.all():
             if peer.connection is not None:

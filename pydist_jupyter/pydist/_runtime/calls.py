@@ -17,7 +17,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydist._errors import CapturedException, OpaqueException, RemoteException, capture, remote_exception
-from pydist._protocol.frames import ASK, DONE, ERROR, INLINE, KEEP, MAP, QUIET, RESULT, Frame, pack
+from pydist._protocol.frames import ASK, DONE, ENDED, ERROR, INLINE, KEEP, MAP, QUIET, RESULT, Frame, pack
 from pydist._runtime import coroutines
 from pydist._runtime.current import CURRENT_CALL
 from pydist._runtime.pickling import Outgoing, decode, is_plain
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from pydist._runtime.node import Node
     from pydist._runtime.output import TextBuffer
 
-__all__ = ["DRAIN", "LATER", "LOST", "Call", "Executor", "decode_failure"]
+__all__ = ["DRAIN", "LATER", "LOST", "STRAY", "Call", "Executor", "decode_failure"]
 
 #: Flags of replies, beside those of frames.py.
 DRAIN = 8  # something was written below Python: read the pipe first
 LOST = 16  # the globals that came with this call are not in place: send them again
+STRAY = 128  # the call was interrupted and goes on all the same: ENDED will tell when it is over
 
 #: What a verb returns that will answer later.
 LATER = object()
@@ -120,6 +121,8 @@ class Executor:
         self.calls: dict[tuple[int, int], Call] = {}
         #: The calls that have failed lately, whose function and arguments are kept.
         self._failed: deque[tuple[int, int]] = deque()
+        #: What was answered after an interrupt and goes on all the same.
+        self.strays: dict[tuple[int, int], Call] = {}
 
     def key(self, call: Call) -> tuple[int, int]:
         """Return the key of a call in `calls`."""
@@ -224,7 +227,7 @@ class Executor:
     def answer(self, call: Call, value: Any) -> bool:
         """The call has ended with a value; return whether anybody was there to have it."""
         if not self._first(call):
-            self._say_last_words(call)
+            self._end_after_answer(call)
             return False
         connection = call.connection
         if connection is None:
@@ -258,10 +261,10 @@ class Executor:
             return True  # aimed at the call, which has ended: its answer is out
         return True
 
-    def fail(self, call: Call, error: BaseException) -> None:
-        """The call has ended with an exception."""
-        if not self._first(call):
-            self._say_last_words(call)
+    def fail(self, call: Call, error: BaseException, stray: int = 0) -> None:
+        """The call has ended with an exception; ``STRAY``: it goes on, but its answer is given now."""
+        if not self._first(call, stray):
+            self._end_after_answer(call)
             return
         if call.frame is not None:
             self._node.discard(call.frame)  # it was dropped before anybody read it
@@ -277,7 +280,7 @@ class Executor:
             self._print_failure(captured)
             self.finish_output(call)
             return
-        flags = self.finish_output(call)
+        flags = self.finish_output(call) | stray
         if call.cancelled:
             flags |= LOST
         if asked & KEEP:
@@ -310,16 +313,20 @@ class Executor:
         captured = error if isinstance(error, CapturedException) else capture(error, _HIDE)
         connection.send(encode_failure(self._node, connection, call.rid, call.origin, captured, flags))
 
-    def _first(self, call: Call) -> bool:
+    def _first(self, call: Call, stray: int = 0) -> bool:
         with self._lock:
             if call.answered:
                 return False
             call.answered = True
+            if stray:
+                self.strays[self.key(call)] = call
         self.calls.pop(self.key(call), None)
         return True
 
-    def _say_last_words(self, call: Call) -> None:
-        """Send what a call has written that went on after its answer."""
+    def _end_after_answer(self, call: Call) -> None:
+        """A call has ended that was answered before: send what it has written since, and that it is over."""
+        if self.strays.pop(self.key(call), None) is not None and call.connection is not None:
+            call.connection.post(pack(ENDED, call.rid, b""))
         if call.texts is not None and self._node.output is not None:
             self._node.output.finish(call)
 
@@ -345,7 +352,7 @@ class Executor:
 
     def cancel_all(self) -> None:
         """Interrupt everything that runs or waits here."""
-        for call in list(self.calls.values()):
+        for call in [*self.calls.values(), *self.strays.values()]:
             self.interrupt(call)
 
     def forget(self, connection: Connection) -> None:
@@ -371,11 +378,13 @@ class Executor:
                 self.fail(call, KeyboardInterrupt())
             return
         strike(shield, call)
-        timer = threading.Timer(
-            _PATIENCE, self.fail, (call, KeyboardInterrupt("interrupted inside C code, which goes on there"))
-        )
+        timer = threading.Timer(_PATIENCE, self._answer_in_its_place, (call,))
         timer.daemon = True
         timer.start()
+
+    def _answer_in_its_place(self, call: Call) -> None:
+        if not call.answered:
+            self.fail(call, KeyboardInterrupt("interrupted, but the call does not listen and goes on there"), STRAY)
 
 
 def run_batch(f: Any, batch: list[tuple[Any, ...]]) -> tuple[list[Any], CapturedException | None]:

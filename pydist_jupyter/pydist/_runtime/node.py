@@ -18,6 +18,7 @@ from pydist._protocol.frames import (
     CANCEL,
     DEFINE,
     DONE,
+    ENDED,
     ERROR,
     EXIT,
     FUNCTION,
@@ -34,7 +35,7 @@ from pydist._protocol.frames import (
     pack,
 )
 from pydist._runtime.asking import Asking, another
-from pydist._runtime.calls import DRAIN, LOST, Call, Executor, decode_failure
+from pydist._runtime.calls import DRAIN, LOST, STRAY, Call, Executor, decode_failure
 from pydist._runtime.connection import Connection
 from pydist._runtime.definitions import Definitions
 from pydist._runtime.handles import Handles
@@ -134,6 +135,9 @@ class Node(Asking):
         elif kind in (HOLD, RELEASE):
             for ref, pid, n in pickle.loads(frame.body) if kind == RELEASE else (pickle.loads(frame.body),):
                 self.store.hold(tuple(ref), pid, n)
+        elif kind == ENDED:
+            if (peer := self.peers.get(connection.pid)) is not None:
+                peer.strays -= 1
         elif kind == MEMBERS:
             if self.on_members is not None:
                 self.on_members(pickle.loads(frame.body))
@@ -147,6 +151,8 @@ class Node(Asking):
             peer.done += 1
             if peer.output is not None:
                 peer.output.settle(bool(frame.flags & DRAIN))
+            if frame.flags & STRAY:
+                peer.strays += 1
         if frame.flags & LOST:
             connection.knowledge.forget_names()
         self.desk.flush()

@@ -37,6 +37,7 @@ class Peer:
         "pid",
         "started",
         "state",
+        "strays",
     )
 
     def __init__(self, pid: int, state: str = CREATED) -> None:
@@ -54,6 +55,8 @@ class Peer:
         self.params: dict[str, Any] = {}
         self.started = 0.0
         self.done = 0
+        #: How many of our calls it has answered after an interrupt that they did not listen to.
+        self.strays = 0
         #: Set when the process has ended and everybody has been told.
         self.gone = threading.Event()
         #: Why it is gone.

@@ -289,15 +289,15 @@ def sleep_on(lock: LockType, timeout: float | None) -> bool:
     shield.raise_()
     shield.sleeping = lock
     try:
-        while True:
-            if shield.pending:
-                return False  # it came when there was no lock yet that it could have opened
+        while not shield.pending:  # it may have come when there was no lock yet that it could have opened
             left = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
             if shield is MAIN and not 0 <= left <= LOOK:
                 left = LOOK
-            got = lock.acquire(True, left)
-            if got or shield.pending or (deadline is not None and time.monotonic() >= deadline):
-                return got and not shield.pending
+            if lock.acquire(True, left):
+                return not shield.pending
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+        return False
     finally:
         shield.sleeping = None
         shield.lower()
