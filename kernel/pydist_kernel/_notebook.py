@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -104,6 +105,20 @@ class _Specs(KernelSpecManager):
         return KernelSpec(**{**read_spec(), "argv": argv})
 
 
+class _Client(NotebookClient):
+    """Tells when the kernel has begun with a cell: it has nothing to interrupt before."""
+
+    on_begun: Callable[[], None]
+
+    def process_message(
+        self, msg: dict[str, Any], cell: nbformat.NotebookNode, cell_index: int
+    ) -> nbformat.NotebookNode | None:
+        """Handle a message about the cell that runs."""
+        if msg["msg_type"] == "execute_input":
+            self.on_begun()
+        return super().process_message(msg, cell, cell_index)
+
+
 class _Execution:
     """One execution of one notebook."""
 
@@ -118,7 +133,7 @@ class _Execution:
         log = logging.getLogger("pydist.run.nbclient")
         log.setLevel(logging.CRITICAL)  # what it has to say comes as an exception too
         self.manager = AsyncKernelManager(kernel_name="pydist", kernel_spec_manager=_Specs(wanted))
-        self.client = NotebookClient(
+        self.client = _Client(
             notebook,
             km=self.manager,
             log=log,
@@ -129,6 +144,7 @@ class _Execution:
             on_cell_execute=self._on_cell,
             on_cell_executed=self._on_executed,
         )
+        self.client.on_begun = self._on_begun
         self.timeout = timeout
         self.total = sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in notebook.cells)
         self.number = 0
@@ -180,6 +196,8 @@ class _Execution:
         return Failure(sentence, traceback)
 
     _in_cell = False
+    #: The kernel has begun with the cell.
+    _begun = False
     _cell: nbformat.NotebookNode
     _process: object = None
 
@@ -193,16 +211,26 @@ class _Execution:
     def _on_sigint(self) -> None:
         again, self.interrupted = self.interrupted, True
         # A cell that does not listen is not asked twice.
-        stop = self.manager.shutdown_kernel(now=True) if again else self.manager.interrupt_kernel()
-        self._stopping = asyncio.ensure_future(stop)
+        if again:
+            self._stopping = asyncio.ensure_future(self.manager.shutdown_kernel(now=True))
+        elif self._begun:
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        self._stopping = asyncio.ensure_future(self.manager.interrupt_kernel())
 
     def _on_cell(self, cell: nbformat.NotebookNode, **_: Any) -> None:
         self.number += 1
-        self._cell, self._in_cell = cell, True
+        self._cell, self._in_cell, self._begun = cell, True, False
         self.listener.began(self.number, self.total)
 
+    def _on_begun(self) -> None:
+        self._begun = True
+        if self.interrupted:  # Ctrl-C came when the cell was on its way to the kernel
+            self._interrupt()
+
     def _on_executed(self, cell: nbformat.NotebookNode, execute_reply: dict[str, Any], **_: Any) -> None:
-        self._in_cell = False
+        self._in_cell = self._begun = False
         self.listener.ended(cell, failed=execute_reply["content"]["status"] != "ok")
 
 

@@ -176,9 +176,9 @@ def everywhere(call: Call) -> Any:
 
 def everywhere_cell(call: Call) -> Any:
     """Cell form: the line says where."""
-    pids = collect(call.line.rest, pydist.procs(), call.evaluate)
-    if pids is not None and call.line.flag("workers"):
+    if call.line.flag("workers") and call.line.rest.strip():
         raise Mistake("--workers and ids exclude each other; all means the workers too")
+    pids = collect(call.line.rest, pydist.procs(), call.evaluate)
     single = pids is not None and len(pids) == 1 and not call.target(words(call.line.rest)[0].text).several
     return _everywhere(call, call.body, pids[0] if pids and single else pids)
 

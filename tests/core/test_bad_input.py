@@ -107,7 +107,7 @@ def test_it_is_said_what_could_not_be_sent(pids: list[int]) -> None:
 def test_a_module_that_can_be_imported_here_alone_is_said_to_be(
     pids: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "only_here.py").write_text("def f(): pass")
+    (tmp_path / "known_here_alone.py").write_text("def f(): pass")
     monkeypatch.syspath_prepend(tmp_path)
-    function = importlib.import_module("only_here").f
+    function = importlib.import_module("known_here_alone").f
     assert f"can be imported here, from {tmp_path}" in notes_of(lambda: pydist.remotecall_fetch(function, pids[0]))

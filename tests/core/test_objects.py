@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import enum
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -259,6 +260,7 @@ def folder_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the name of a module that only this process can import."""
     (tmp_path / "only_here.py").write_text("class Thing:\n    pass\n\ndef f(x):\n    return x + 1\n")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "only_here", raising=False)
     return "only_here"
 
 
@@ -277,8 +279,6 @@ def test_a_module_that_the_worker_cannot_import_fails_that_call_alone_and_is_nam
 def test_a_function_that_failed_to_arrive_is_sent_again_when_the_worker_can_import_it(
     folder_module: str, tmp_path: Path, pids: list[int]
 ) -> None:
-    import sys
-
     import only_here
 
     def add_path(path: str) -> None:

@@ -15,7 +15,7 @@ from pydist._errors import ProcessExitedException
 from pydist._protocol.frames import Frame, FrameParser
 from pydist._runtime.buffers import allocate
 from pydist._runtime.poller import READ, WRITE, Poller
-from pydist._runtime.shield import Shield, shield_of_this_thread
+from pydist._runtime.shield import LOOK, Shield, shield_of_this_thread
 from pydist._runtime.slots import Slot
 
 __all__ = ["Connection"]
@@ -144,11 +144,12 @@ class Connection:
         poll.register(self.fd, select.POLLOUT)
         poll.register(wake, select.POLLIN)
         while not self._drain():
-            ready = poll.poll()
+            ready = poll.poll(1000 * LOOK)
             if any(fd == wake for fd, _ in ready):
                 # Interrupted: what is left must still go out, or the stream is broken. The caller may change its
-                # arrays from now on, so it goes out as a copy, by the reader's hand.
-                self._outbox = deque([memoryview(b"".join(self._outbox))])
+                # arrays from now on, so it goes out as a copy, by the reader's hand. Others may be posting meanwhile.
+                outbox = self._outbox
+                outbox.appendleft(memoryview(b"".join([outbox.popleft() for _ in range(len(outbox))])))
                 self._want_write()
                 return
 

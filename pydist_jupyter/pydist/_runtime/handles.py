@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -34,6 +35,10 @@ class Handles:
         self._wake = wake
         self._travelled: weakref.WeakValueDictionary[Ref, Any] = weakref.WeakValueDictionary()
         self._dropped: deque[tuple[int, Ref, int]] = deque()
+        #: Somebody has been woken to `tidy`, who has not begun yet.
+        self._woken = False
+        #: Whoever returns from `tidy` may count on the notes being out, also those that another thread has in hand.
+        self._tidying = threading.RLock()
 
     def remember(self, handle: Any) -> None:
         """Find this handle again when its reference comes in."""
@@ -48,17 +53,22 @@ class Handles:
         return dict(self._travelled)
 
     def drop(self, owner: int, ref: Ref, n: int) -> None:
-        """A handle is gone. Called by finalizers: nothing but an entry in a queue, and a push when it was empty."""
+        """A handle is gone. Called by finalizers: nothing but an entry in a queue, and a push if none is on its way."""
         self._dropped.append((owner, (ref[0], ref[1]), n))
-        if len(self._dropped) == 1:
+        if not self._woken:
+            self._woken = True
             self._wake()
 
     def tidy(self) -> None:
         """Tell the owners what was dropped; by whoever serves."""
-        dropped = self._dropped
-        if not dropped:
-            return
-        me = self._pid()
+        with self._tidying:
+            # First the mark: what is dropped from now on wakes somebody again.
+            self._woken = False
+            if self._dropped:
+                self._send_notes()
+
+    def _send_notes(self) -> None:
+        dropped, me = self._dropped, self._pid()
         by_owner: dict[int, list[tuple[Ref, int, int]]] = {}
         while dropped:
             try:

@@ -38,6 +38,8 @@ _TICK = 0.005
 _SPIN = 25
 #: After so many fruitless spins in a row the answers are evidently slow ones: block at once.
 _MISSES = 4
+#: After so many messages in a row from one stream the others are looked at, too.
+_TURN = 64
 _sched_yield = getattr(os, "sched_yield", lambda: None)
 
 
@@ -75,6 +77,8 @@ class Reader:
         self._closed = False
         #: The stream on which something came last.
         self._latest: Connection | None = None
+        #: How often it was read since all the others were.
+        self._in_a_row = 0
         self._ticking = False
         self._sleepers: list[LockType] = []
         self._kick_r, self._kick_w = os.pipe()
@@ -147,8 +151,13 @@ class Reader:
                 if left <= 0:
                     return
                 wait = left if wait < 0 else min(wait, left)
-            if spin and self._latest is not None and self._spin(self._latest):
-                continue
+            if spin and self._latest is not None:
+                if self._in_a_row >= _TURN:
+                    wait = 0.0
+                elif self._spin(self._latest):
+                    self._in_a_row += 1
+                    continue
+            self._in_a_row = 0
             start = monotonic()
             for fd, events in poll(wait):
                 self._serve_one(fd, events)
