@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from typing import Any
 
+import zmq
 from ipykernel.kernelapp import IPKernelApp, kernel_aliases
 from traitlets import Bool, Dict, Integer, Type, Unicode, Union, default
 
@@ -55,6 +57,19 @@ class PyDistKernelApp(IPKernelApp):
     def _config_files_default(self) -> list[str]:
         # What a user has set for IPython kernels holds for this one too.
         return ["ipython_kernel_config.py", self.config_file_name]
+
+    def _bind_socket(self, s: Any, port: int) -> Any:
+        # One sentence in place of a traceback of zmq; ipykernel binds all sockets but the heartbeat's here.
+        try:
+            return super()._bind_socket(s, port)
+        except zmq.ZMQError as error:
+            where = f"{self.transport}://{self.ip}" + (f", port {port}" if port else "")
+            sys.stderr.write(
+                f"pydist-kernel: cannot listen at {where}: {os.strerror(error.errno)}; end whatever has the port, or start the "
+                f"kernel with another connection file than {self.connection_file or 'this one'}\n"
+            )
+            sys.stderr.flush()
+            os._exit(1)  # the ordinary end waits for ever for the sockets that are open by now
 
     def init_path(self) -> None:
         """Complete the path, then start the workers: they copy it, and have time until the first cell."""
