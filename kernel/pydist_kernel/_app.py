@@ -65,8 +65,8 @@ class PyDistKernelApp(IPKernelApp):
         except zmq.ZMQError as error:
             where = f"{self.transport}://{self.ip}" + (f", port {port}" if port else "")
             sys.stderr.write(
-                f"pydist-kernel: cannot listen at {where}: {os.strerror(error.errno)}; end whatever has the port, or start the "
-                f"kernel with another connection file than {self.connection_file or 'this one'}\n"
+                f"pydist-kernel: cannot listen at {where}: {os.strerror(error.errno or 0)}; end whatever has the port, "
+                f"or start the kernel with another connection file than {self.connection_file or 'this one'}\n"
             )
             sys.stderr.flush()
             os._exit(1)  # the ordinary end waits for ever for the sockets that are open by now
