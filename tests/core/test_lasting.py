@@ -199,3 +199,21 @@ def test_threads_of_all_processes_call_each_other_without_mixing_anything_up(pid
             continue
     assert all(future.fetch(LIMIT) > 50 for future in [*storms, here])
     assert drained
+
+
+def test_ctrl_c_that_a_finalizer_swallows_comes_again(own_session: Callable[..., Session], bell: Bell) -> None:
+    session = own_session()
+    session.start(
+        f"""
+class Deaf:
+    def __del__(self):
+        with open({str(bell)!r}, "a") as bell: bell.write("x")
+        time.sleep(60)
+Deaf()
+pydist.remotecall_fetch(time.sleep, pydist.workers()[0], 60)
+"""
+    )
+    bell.wait()
+    session.interrupt()  # ends the first sleep, and Python goes on
+    with pytest.raises(CellError, match="KeyboardInterrupt"):
+        session.finish()

@@ -44,6 +44,7 @@ from pydist._runtime.output import Desk
 from pydist._runtime.peers import Peer, Peers
 from pydist._runtime.pickling import decode
 from pydist._runtime.reader import Reader
+from pydist._runtime.shield import press_again_if_swallowed
 from pydist._runtime.slots import Slot
 from pydist._runtime.store import Store
 
@@ -98,6 +99,7 @@ class Node(Asking):
     def start_background(self) -> None:
         """Have a thread that reads when nobody else does; on the master."""
         if self._background is None:
+            press_again_if_swallowed()
             self._background = threading.Thread(
                 target=self.reader.serve_in_background, name="pydist-reader", daemon=True
             )

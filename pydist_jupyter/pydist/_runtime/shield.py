@@ -28,6 +28,7 @@ __all__ = [
     "Shield",
     "install",
     "install_for_lane",
+    "press_again_if_swallowed",
     "shield_of_this_thread",
     "strike",
     "strike_again_if_swallowed",
@@ -200,6 +201,8 @@ _state: dict[str, Any] = {"handler": signal.default_int_handler, "struck": 0.0, 
 _targets: list[object] = []
 #: Signals that follow each other within this time (seconds) are one.
 _SAME_PRESS = 0.05
+#: A press that was swallowed is repeated after this time (seconds).
+_AGAIN = 0.25
 
 
 def _previous(signum: int, frame: FrameType | None) -> None:
@@ -270,6 +273,24 @@ def strike_again_if_swallowed() -> None:
             report(unraisable)
 
     sys.unraisablehook = hook
+
+
+def press_again_if_swallowed() -> None:
+    """The same for the main thread of a process whose Ctrl-C is its user's; asked for again it does no more."""
+    report = sys.unraisablehook
+    if report is _state.get("hook"):
+        return
+
+    def hook(unraisable: Any) -> None:
+        if get_ident() == MAIN.thread and issubclass(unraisable.exc_type, KeyboardInterrupt):
+            # Later than what counts as the same press (the kernel's is 0.2 s).
+            timer = threading.Timer(_AGAIN, signal.pthread_kill, (MAIN.thread, signal.SIGINT))
+            timer.daemon = True
+            timer.start()
+        else:
+            report(unraisable)
+
+    _state["hook"] = sys.unraisablehook = hook
 
 
 def _raise(signum: int, frame: FrameType | None) -> None:
