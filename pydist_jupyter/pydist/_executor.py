@@ -184,9 +184,17 @@ class Executor(concurrent.futures.Executor):
     ) -> None:
         """Wait for all calls, as `shutdown` does; after Ctrl-C stop them."""
         if kind is not None and issubclass(kind, KeyboardInterrupt):
-            self._dispatcher.close()
-            self._dispatcher.stop(lambda task: True)
-        self.shutdown(wait=True)
+            self._stop()
+        try:
+            self.shutdown(wait=True)
+        except KeyboardInterrupt:
+            self._stop()
+            self._dispatcher.join()
+            raise
+
+    def _stop(self) -> None:
+        self._dispatcher.close()
+        self._dispatcher.stop(lambda task: True)
 
 
 class _Map:
