@@ -49,6 +49,7 @@ from pydist._ipython import (
     load_ipython_extension as load_ipython_extension,
     unload_ipython_extension as unload_ipython_extension,
 )
+from pydist._joblib import offer as _offer_to_joblib
 from pydist._pmap import asyncmap as asyncmap, pgenerate as pgenerate, pimap as pimap, pmap as pmap, retry as retry
 from pydist._pools import (
     CachingPool as CachingPool,
@@ -107,5 +108,7 @@ def __getattr__(name: str) -> object:
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LATER})
 
+
+_offer_to_joblib()
 
 __version__ = "0.1.0"

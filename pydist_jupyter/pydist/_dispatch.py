@@ -56,6 +56,7 @@ class Task:
         self.origin = origin
         self.pid = 0
         self.sent = 0.0
+        self.turn = 0
         self._call = (f, args, kwargs)
         self._slot: Slot | None = None
         self._here: Any = None
@@ -174,9 +175,11 @@ class Dispatcher:
         self._initargs = initargs
         self._lock = threading.Lock()
         self._queue: deque[Task] = deque()
+        #: So many were put in.
+        self._turn = 0
         self._flying: dict[int, list[Task]] = {}
-        #: What has landed; None: look whether there is something new to do.
-        self._events: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        #: What has landed, or what is to be stopped; None: look whether there is something new to do.
+        self._events: queue.SimpleQueue[Task | _Stop | None] = queue.SimpleQueue()
         #: All that there is has been sent: the next task wakes the thread.
         self._hungry = True
         self._thread: threading.Thread | None = None
@@ -204,6 +207,8 @@ class Dispatcher:
                 raise BrokenProcessPool(str(self._broken)) from self._broken
             if self._closed:
                 raise RuntimeError("cannot schedule new futures after shutdown")
+            self._turn += 1
+            task.turn = self._turn
             self._queue.append(task)
             if self._thread is None:
                 # No daemon: a program that has come to its end still gets its results, as with ProcessPoolExecutor.
@@ -235,11 +240,12 @@ class Dispatcher:
         self._events.put(None)
 
     def stop(self, which: Callable[[Task], bool]) -> None:
-        """Cancel what is in the queue, and interrupt what runs."""
+        """Cancel what is in the queue, and have interrupted what runs."""
         self.drop(which)
-        for task in [task for tasks in list(self._flying.values()) for task in tasks]:
-            if which(task):
-                task.interrupt(self._node)
+        with self._lock:
+            if self._thread is not None:
+                # By the thread: it alone knows what it is sending in this moment.
+                self._events.put(_Stop(which, self._turn))
 
     def places(self) -> list[int]:
         """Return the processes to use now."""
@@ -277,9 +283,17 @@ class Dispatcher:
                     self._hungry = True
                     self._thread = None
                 return
-            if event is not None:
+            if isinstance(event, _Stop):
+                self._interrupt(event)
+            elif event is not None:
                 self._land(event)
             del event  # no result is kept alive by a thread that waits
+
+    def _interrupt(self, stop: _Stop) -> None:
+        self.drop(stop.fits)  # one may have come back, because its worker was not ready for it
+        for task in [task for tasks in self._flying.values() for task in tasks]:
+            if stop.fits(task):
+                task.interrupt(self._node)
 
     def _land(self, task: Task) -> None:
         self._flying[task.pid].remove(task)
@@ -395,6 +409,17 @@ class Dispatcher:
 
 class _Setup(Task):
     """The initializer, on one worker."""
+
+
+class _Stop:
+    """Asks the thread to stop what fits, of all that was put in until then."""
+
+    def __init__(self, which: Callable[[Task], bool], turn: int) -> None:
+        self._which = which
+        self._turn = turn
+
+    def fits(self, task: Task) -> bool:
+        return task.turn <= self._turn and self._which(task)
 
 
 _NEVER = object()
