@@ -163,9 +163,13 @@ class _Work:
         items = [(f, *_each(away, args, kwargs)) for f, args, kwargs in batch.items]
         return type(batch)(items, (batch._backend, batch._n_jobs)), new
 
-    def arrived(self, stream: Any, numbers: Iterable[int]) -> None:
-        """The worker has these now."""
+    def sent(self, stream: Any, numbers: Iterable[int]) -> None:
+        """The worker has these when the next batch gets there: it does one at a time."""
         self._there[stream].update(numbers)
+
+    def lost(self, stream: Any, numbers: Iterable[int]) -> None:
+        """Perhaps it does not have them."""
+        self._there[stream].difference_update(numbers)
 
     def end(self) -> None:
         """There will be no more batches."""
@@ -194,23 +198,26 @@ class _BatchTask(Task):
         super().__init__(work.origin, batch, (), {})
         self.batch = batch
         self._work = work
-        self._sent: tuple[Any, Iterable[int]] = (None, ())
+        self._sent: tuple[Any, Iterable[int]] | None = None
         work.note(self)
 
     def _send(self, node: Node, pid: int) -> Slot:
         peer = node.peers.get(pid)
         stream = None if peer is None else peer.connection
         batch, new = self._work.pack(self.batch, stream, pid)
+        slot = node.call(pid, _run, (self._work.key, new, batch), {})
         self._sent = (stream, tuple(new))
-        return node.call(pid, _run, (self._work.key, new, batch), {})
+        self._work.sent(*self._sent)
+        return slot
 
     def outcome(self, node: Node) -> Any:
-        """Return the results of the batch; its arrays have arrived then."""
-        value = super().outcome(node)
-        stream, numbers = self._sent
-        if stream is not None:
-            self._work.arrived(stream, numbers)
-        return value
+        """Return the results of the batch."""
+        try:
+            return super().outcome(node)
+        except BaseException:
+            if self._sent is not None:
+                self._work.lost(*self._sent)
+            raise
 
 
 class _Kept:

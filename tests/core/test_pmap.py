@@ -157,6 +157,19 @@ def test_what_the_function_captures_goes_once_to_each_worker(pids: list[int]) ->
     assert Counted.pickled == len(pids)
 
 
+@pytest.mark.parametrize("batch_size", [1, "auto"])
+def test_eighty_captured_megabytes_travel_once_to_each_worker(batch_size: Any, pids: list[int]) -> None:
+    table = bytearray(80_000_000)
+
+    def sent() -> list[int]:
+        return [pydist.worker_info(pid).bytes_out for pid in pids]
+
+    before = sent()
+    assert pydist.pmap(lambda i: table[i], range(100), batch_size=batch_size) == [0] * 100
+    grown = [now - then for now, then in zip(sent(), before, strict=True)]
+    assert all(80_000_000 < size < 81_000_000 for size in grown), grown
+
+
 # Who works
 
 

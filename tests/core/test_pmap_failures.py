@@ -215,6 +215,17 @@ def test_retry_check_may_answer_yes_or_no_alone(tmp_path: Path, pids: list[int])
     assert attempts(tmp_path, 2) == 1
 
 
+@pytest.mark.parametrize("distributed", [True, False])
+def test_an_error_of_retry_check_comes_out(distributed: bool, tmp_path: Path, pids: list[int]) -> None:
+    def check(state: Any, error: BaseException) -> bool:
+        raise LookupError("no idea")
+
+    with pytest.raises(LookupError, match="no idea") as caught:
+        pydist.pmap(counting(tmp_path), range(4), retry_delays=[0] * 9, retry_check=check, distributed=distributed)
+    assert not isinstance(caught.value, pydist.RemoteException)
+    check_that_the_workers_are_free(pids)
+
+
 def test_on_error_comes_after_the_last_attempt(tmp_path: Path, pids: list[int]) -> None:
     results = pydist.pmap(counting(tmp_path), range(4), retry_delays=[0, 0], on_error=lambda error: error.args[0])
     assert results == [0, 1, 3, 3]
