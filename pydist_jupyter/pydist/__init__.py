@@ -67,6 +67,7 @@ from pydist._procs import (
 from pydist._refs import remoteref_id as remoteref_id
 from pydist._remote_channels import RemoteChannel as RemoteChannel, channel_from_id as channel_from_id
 from pydist._removal import interrupt as interrupt, rmprocs as rmprocs
+from pydist._runtime.sources import note_imports as _note_imports
 from pydist._spawn import fetchfrom as fetchfrom, remote as remote, spawn as spawn, spawnat as spawnat
 from pydist._waiting import as_completed as as_completed, select as select, wait_any as wait_any
 from pydist.managers import ClusterManager as ClusterManager, LocalManager as LocalManager, WorkerConfig as WorkerConfig
@@ -110,5 +111,6 @@ def __dir__() -> list[str]:
 
 
 _offer_to_joblib()
+_note_imports()
 
 __version__ = "0.1.0"

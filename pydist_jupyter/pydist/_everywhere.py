@@ -20,6 +20,7 @@ from pydist._runtime.alarm import TimeUp, time_limit
 from pydist._runtime.current import current_node
 from pydist._runtime.definitions import digest_of
 from pydist._runtime.node import Node
+from pydist._runtime.sources import identity
 
 __all__ = ["clear", "everywhere", "everywhere_log", "remotecall_eval"]
 
@@ -215,7 +216,7 @@ def _note_own(node: Node, pid: int, names: list[str], classes: list[bytes]) -> N
     main = vars(sys.modules[_MAIN])
     with knowledge.lock:
         for name in names:
-            knowledge.own[_MAIN, name] = main.get(name, _ABSENT)
+            knowledge.own[_MAIN, name] = identity(main.get(name, _ABSENT))
         knowledge.digests.update(classes)
 
 
@@ -255,7 +256,7 @@ def _run(source: str, filename: str, bindings: dict[str, Any], mark: str) -> tup
         knowledge = master.connection.knowledge
         knowledge.digests.update(classes)
         for name in names:
-            knowledge.own[_MAIN, name] = main[name]
+            knowledge.own[_MAIN, name] = identity(main[name])
     return value, names, classes
 
 

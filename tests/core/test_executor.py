@@ -54,7 +54,8 @@ def die(n: int = 0) -> None:
 
 
 def stand_on(gates: dict[int, str]) -> int:
-    return pydist.remotecall_fetch(Gate.stand, pydist.myid(), gates[pydist.myid()], pydist.myid())
+    pydist.remotecall_fetch(Gate.stand, pydist.myid(), gates[pydist.myid()])
+    return pydist.myid()
 
 
 # ---- the documented examples
@@ -207,7 +208,7 @@ def test_what_cannot_be_pickled_is_an_error_of_its_future(pids: list[int]) -> No
     ("make", "kind", "text"),
     [
         (lambda: pydist.Executor(4), TypeError, "max_workers=4"),  # type: ignore[arg-type]
-        (lambda: pydist.Executor("all"), TypeError, "not 'a'"),
+        (lambda: pydist.Executor("all"), TypeError, "not 'a'"),  # type: ignore[arg-type]
         (lambda: pydist.Executor([]), ValueError, "No active worker"),
         (lambda: pydist.Executor([99]), ValueError, "no process with id 99"),
         (lambda: pydist.Executor(max_workers=0), ValueError, "greater than 0"),

@@ -35,6 +35,7 @@ from pydist._runtime.pickling import Knowledge, Outgoing, decode, is_plain
 from pydist._runtime.reader import Reader
 from pydist._runtime.shield import MAIN, shield_of_this_thread
 from pydist._runtime.slots import Slot
+from pydist._runtime.sources import identity
 from pydist._runtime.store import Store
 
 __all__ = ["Asking", "Prepared", "pieces"]
@@ -356,7 +357,8 @@ class Asking:
                 for (home, name), (data, n) in pickle.loads(frame.body).items():
                     scope, mine = namespace(home), list(itertools.islice(buffers, n))
                     if self.pid != 1 or name not in scope:
-                        scope[name] = knowledge.own[home, name] = decode(data, mine)
+                        scope[name] = value = decode(data, mine)
+                        knowledge.own[home, name] = identity(value)
 
     def gone(self, connection: Connection) -> ProcessExitedException:
         """Return the exception for a peer whose stream has ended."""

@@ -7,10 +7,11 @@ a function lives in the peer's namespace of the same name, and its globals trave
 from __future__ import annotations
 
 import io
+import sys
 import types
 import warnings
 import weakref
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -20,6 +21,7 @@ from pydist._runtime.current import current_node
 from pydist._runtime.definitions import find_class, load_class, load_code, load_named_class, name_digest
 from pydist._runtime.namespaces import namespace, travels_by_value
 from pydist._runtime.pickling import reduce_exception
+from pydist._runtime.sources import is_changed, load_module
 
 if TYPE_CHECKING:
     from pydist._runtime.pickling import Outgoing
@@ -71,6 +73,8 @@ class FullPickler(cloudpickle.Pickler):  # type: ignore[misc]
             return super().reducer_override(obj)
         if isinstance(obj, BaseException):
             return reduce_exception(obj)
+        if isinstance(obj, ModuleType) and _is_beside(obj):
+            return load_module, (obj.__name__, not is_changed(obj))
         return NotImplemented
 
     @staticmethod
@@ -118,6 +122,11 @@ class FullPickler(cloudpickle.Pickler):  # type: ignore[misc]
         finally:
             job.needed = outer
         return job.definitions.add_class(cls, digest, file.getvalue(), needs)
+
+
+def _is_beside(module: ModuleType) -> bool:
+    name = module.__name__
+    return name != "__main__" and sys.modules.get(name) is module and travels_by_value(name)
 
 
 _warned: weakref.WeakSet[type] = weakref.WeakSet()

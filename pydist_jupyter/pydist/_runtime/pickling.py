@@ -21,6 +21,7 @@ from pydist._protocol.frames import DEFINE, FUNCTION, MAX_BUFFERS, NAMES, REFS, 
 from pydist._runtime.buffers import OUT_OF_BAND
 from pydist._runtime.definitions import Definitions, digest_of
 from pydist._runtime.namespaces import MISSING, STABLE, mentions, travels_by_value
+from pydist._runtime.sources import identity, name_if_changed
 
 if TYPE_CHECKING:
     from pydist._protocol.frames import Frame
@@ -29,6 +30,7 @@ __all__ = ["Knowledge", "Outgoing", "current_job", "decode", "is_plain"]
 
 _ATOMS = frozenset({type(None), bool, int, float, complex})
 _TEXTS = frozenset({str, bytes})
+_MAIN = ("__main__", None)
 _dumps = pickle.dumps
 _loads = pickle.loads
 
@@ -46,7 +48,7 @@ class Knowledge:
         self.digests: set[bytes] = set()
         #: (namespace, name) -> what was sent: the object if it is of a stable type, else the digest of its pickle
         self.sent: dict[tuple[str, str], tuple[Any, bytes]] = {}
-        #: (namespace, name) -> the master's value when `everywhere` defined the name over there
+        #: (namespace, name) -> the identity of the master's value when `everywhere` defined the name over there
         self.own: dict[tuple[str, str], Any] = {}
         #: number -> callable, or the bytes of one that nobody has called yet
         self.received: dict[int, Any] = {}
@@ -205,16 +207,20 @@ class Outgoing:
     def _names(self, rid: int) -> bytes:
         """Pickle the globals that are not over there as they are here; they may mention more."""
         knowledge = self.knowledge
+        for function in self.functions:
+            if function.__module__ not in _MAIN:
+                name_if_changed(function.__module__)
         changed: dict[tuple[str, str], tuple[bytes, int]] = {}
         large: list[memoryview] = []
         done: set[tuple[str, str]] = set()
         while todo := [(mention, value) for mention, value in mentions(self.functions) if mention not in done]:
             for mention, value in todo:
                 done.add(mention)
-                if knowledge.own.get(mention, MISSING) is value:
+                known = identity(value)
+                if knowledge.own.get(mention, MISSING) is known:
                     continue
                 last = knowledge.sent.get(mention)
-                if last is not None and last[0] is value and type(value) in STABLE:
+                if last is not None and last[0] is known and type(value) in STABLE:
                     continue
                 try:
                     data, buffers = self.encode(value)
@@ -224,10 +230,10 @@ class Outgoing:
                         f"to process {knowledge.pid}: {error}"
                     ) from None
                 digest = digest_of(bytes(data), buffers)
-                if last is None or last[1] != digest:
+                if last is None or last[1] != digest or known is not value:
                     changed[mention] = bytes(data), len(buffers)
                     large += buffers
-                    self._sent[mention] = (value if type(value) in STABLE else MISSING, digest)
+                    self._sent[mention] = (known if type(value) in STABLE else MISSING, digest)
         if not changed:
             return b""
         body = _dumps(changed, 5)
