@@ -8,6 +8,7 @@ import json
 import pickle
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -252,6 +253,28 @@ def test_an_error_through_two_workers_names_both_and_keeps_its_type() -> None:
 
 def test_an_error_of_the_own_process_is_wrapped_without_a_worker_in_its_text() -> None:
     assert str(remote(ValueError("near"), 1)) == "near"
+
+
+@pytest.mark.processes
+def test_an_attribute_that_cannot_travel_is_left_out_and_the_class_stays(pids: list[int]) -> None:
+    class Broken(ValueError):
+        pass
+
+    def fail(kind: type[ValueError]) -> None:
+        error: Any = kind("bad", threading.Lock())
+        error.lock, error.code = threading.Lock(), 7
+        raise error
+
+    for kind in (ValueError, Broken):
+        with pytest.raises(kind) as caught:
+            pydist.remotecall_fetch(fail, pids[0], kind)
+        assert isinstance(caught.value, pydist.RemoteException)
+        original: Any = caught.value.captured.ex
+        assert type(original) is kind
+        assert original.args[0] == "bad"
+        assert "lock" in original.args[1]
+        assert original.__dict__["code"] == 7
+        assert not hasattr(original, "lock")
 
 
 def test_what_could_not_travel_is_named() -> None:

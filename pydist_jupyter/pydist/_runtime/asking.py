@@ -24,10 +24,10 @@ from pydist._protocol.frames import (
     pack,
     pack_sizes,
 )
-from pydist._runtime.calls import decode_failure
 from pydist._runtime.connection import Connection
 from pydist._runtime.current import CURRENT_CALL
 from pydist._runtime.definitions import Definitions
+from pydist._runtime.failures import decode_failure
 from pydist._runtime.namespaces import namespace
 from pydist._runtime.output import Desk
 from pydist._runtime.peers import Peers

@@ -22,6 +22,7 @@ from pydist._runtime.definitions import find_class, load_class, load_code, load_
 from pydist._runtime.namespaces import namespace, travels_by_value
 from pydist._runtime.pickling import reduce_exception
 from pydist._runtime.sources import is_changed, load_module
+from pydist._runtime.wrappers import CACHE, reduce_wrapper, wrapped_functions
 
 if TYPE_CHECKING:
     from pydist._runtime.pickling import Outgoing
@@ -62,7 +63,7 @@ class FullPickler(cloudpickle.Pickler):  # type: ignore[misc]
         if kind is FunctionType:
             if not travels_by_value(obj.__module__ or "__main__") and _cp._should_pickle_by_reference(obj):
                 return NotImplemented
-            return self._function(obj)
+            return reduce_wrapper(obj) or self._function(obj)
         if kind is CodeType:
             digest = self._job.definitions.code(obj)
             self._job.need(digest)
@@ -75,7 +76,9 @@ class FullPickler(cloudpickle.Pickler):  # type: ignore[misc]
             return reduce_exception(obj)
         if isinstance(obj, ModuleType) and _is_beside(obj):
             return load_module, (obj.__name__, not is_changed(obj))
-        return NotImplemented
+        if kind is CACHE and not travels_by_value(obj.__module__ or "__main__") and "<locals>" not in obj.__qualname__:
+            return NotImplemented
+        return reduce_wrapper(obj) or NotImplemented
 
     @staticmethod
     def _class_by_value(cls: type) -> bool:
@@ -150,16 +153,7 @@ def _belongs(cls: type, outer: type) -> bool:
 
 def functions_of(cls: type) -> list[FunctionType]:
     """Return the functions in a class: what they mention must be where they run."""
-    found: list[FunctionType] = []
-    for value in vars(cls).values():
-        if isinstance(value, property):
-            found += [f for f in (value.fget, value.fset, value.fdel) if type(f) is FunctionType]
-        else:
-            value = getattr(value, "__func__", value)
-            value = getattr(value, "func", value)  # functools.cached_property
-            if type(value) is FunctionType:
-                found.append(value)
-    return found
+    return [f for value in vars(cls).values() for f in wrapped_functions(value)]
 
 
 def _function_setstate(function: types.FunctionType, state: Any) -> None:

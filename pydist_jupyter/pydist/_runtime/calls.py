@@ -9,18 +9,18 @@ import contextlib
 import pickle
 import sys
 import threading
-import traceback
 from collections import deque
 from collections.abc import Callable, Coroutine
 from time import monotonic
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydist._errors import CapturedException, OpaqueException, RemoteException, capture, remote_exception
-from pydist._protocol.frames import ASK, DONE, ENDED, ERROR, INLINE, KEEP, MAP, QUIET, RESULT, Frame, pack
+from pydist._errors import CapturedException, capture
+from pydist._protocol.frames import ASK, DONE, ENDED, INLINE, KEEP, MAP, QUIET, RESULT, Frame, pack
 from pydist._runtime import coroutines
 from pydist._runtime.current import CURRENT_CALL
-from pydist._runtime.pickling import Outgoing, decode, is_plain
+from pydist._runtime.failures import encode_failure, qualified
+from pydist._runtime.pickling import decode, is_plain
 from pydist._runtime.shield import Shield, shield_of_this_thread, strike
 from pydist._runtime.store import Carried
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pydist._runtime.node import Node
     from pydist._runtime.output import TextBuffer
 
-__all__ = ["DRAIN", "LATER", "LOST", "STRAY", "Call", "Executor", "decode_failure"]
+__all__ = ["DRAIN", "LATER", "LOST", "STRAY", "Call", "Executor"]
 
 #: Flags of replies, beside those of frames.py.
 DRAIN = 8  # something was written below Python: read the pipe first
@@ -398,69 +398,6 @@ def run_batch(f: Any, batch: list[tuple[Any, ...]]) -> tuple[list[Any], Captured
     return values, None
 
 
-def encode_failure(
-    node: Node, connection: Connection, rid: int, origin: int, captured: CapturedException, flags: int
-) -> bytes:
-    """Return the frames of an ERROR reply. What cannot travel goes by name, text and traceback."""
-    knowledge = connection.knowledge
-    ex = captured.ex
-    with knowledge.lock:
-        job = Outgoing(node.definitions, knowledge)
-        try:
-            data, _ = job.encode(ex, out_of_band=False)
-            prelude = job.prelude(rid)
-            node.send_ahead(job, connection)
-            flags |= job.flags
-            job.commit()
-        except BaseException:
-            data, prelude = b"", b""
-    text = (_qualified(type(ex)), _text_of(ex), captured.frames, captured.prologue, bytes(data))
-    return prelude + pack(ERROR, rid, pickle.dumps(text, 5), 0, origin, flags)
-
-
 def _kind_of(value: Any) -> str:
-    name = _qualified(type(value))
+    name = qualified(type(value))
     return f"an object of class {name!r}"
-
-
-def _qualified(cls: type) -> str:
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-
-
-def _text_of(ex: BaseException) -> str:
-    try:
-        return str(ex)
-    except Exception:
-        return traceback.format_exception_only(type(ex), None)[0].strip()
-
-
-def decode_failure(pid: int, frame: Frame) -> RemoteException:
-    """Return the exception to raise for an ERROR reply of process ``pid``."""
-    name, text, frames, prologue, data = pickle.loads(frame.body)
-    try:
-        if not data:
-            raise pickle.UnpicklingError
-        ex = pickle.loads(data)
-        if not isinstance(ex, BaseException):
-            raise pickle.UnpicklingError
-    except Exception:
-        ex = OpaqueException(name, text)
-    found = remote_exception(pid, CapturedException(ex, frames, prologue))
-    if isinstance(ex, ModuleNotFoundError) and ex.name:
-        _tell_where_it_is(found, ex.name)
-    return found
-
-
-def _tell_where_it_is(error: RemoteException, module: str) -> None:
-    """Say so if a module that a worker has not found can be imported here."""
-    from importlib.util import find_spec
-
-    try:
-        spec = find_spec(module)
-    except (ImportError, ValueError):
-        return
-    if spec is not None:
-        error.add_note(
-            f"{module!r} can be imported here, from {spec.origin}, but not on worker {error.pid}: its sys.path is "
-            "the one that this process had when the worker started; restart() gives it the present one"
-        )

@@ -35,9 +35,10 @@ from pydist._protocol.frames import (
     pack,
 )
 from pydist._runtime.asking import Asking, another
-from pydist._runtime.calls import DRAIN, LOST, STRAY, Call, Executor, decode_failure
+from pydist._runtime.calls import DRAIN, LOST, STRAY, Call, Executor
 from pydist._runtime.connection import Connection
 from pydist._runtime.definitions import Definitions
+from pydist._runtime.failures import decode_failure
 from pydist._runtime.handles import Handles
 from pydist._runtime.lanes import Lanes
 from pydist._runtime.output import Desk

@@ -22,11 +22,12 @@ from pydist._runtime.buffers import OUT_OF_BAND
 from pydist._runtime.definitions import Definitions, digest_of
 from pydist._runtime.namespaces import MISSING, STABLE, mentions, travels_by_value
 from pydist._runtime.sources import identity, name_if_changed
+from pydist._runtime.wrappers import CACHE
 
 if TYPE_CHECKING:
     from pydist._protocol.frames import Frame
 
-__all__ = ["Knowledge", "Outgoing", "current_job", "decode", "is_plain"]
+__all__ = ["Knowledge", "Outgoing", "current_job", "decode", "is_plain", "rebuild_exception"]
 
 _ATOMS = frozenset({type(None), bool, int, float, complex})
 _TEXTS = frozenset({str, bytes})
@@ -85,7 +86,7 @@ class _Quick(pickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         kind = type(obj)
-        if kind is FunctionType or kind is type:
+        if kind is FunctionType or kind is type or kind is CACHE:
             if travels_by_value(obj.__module__ or "__main__") or "<locals>" in obj.__qualname__:
                 raise _NeedsCloudpickle
         elif isinstance(obj, type):
@@ -105,10 +106,11 @@ def reduce_exception(ex: BaseException) -> Any:
         or cls.__reduce_ex__ is not object.__reduce_ex__
     ):
         return NotImplemented
-    return _rebuild_exception, (cls, ex.args, {k: v for k, v in ex.__dict__.items() if k != "__notes__"})
+    return rebuild_exception, (cls, ex.args, {k: v for k, v in ex.__dict__.items() if k != "__notes__"})
 
 
-def _rebuild_exception(cls: type[BaseException], args: tuple[Any, ...], attributes: dict[str, Any]) -> BaseException:
+def rebuild_exception(cls: type[BaseException], args: tuple[Any, ...], attributes: dict[str, Any]) -> BaseException:
+    """Make an exception without its ``__init__``. Called by unpickling."""
     ex = cls.__new__(cls, *args)
     ex.args = args
     ex.__dict__.update(attributes)
