@@ -184,6 +184,12 @@ def remote_do(f: Callable[..., Any], pid: Target, /, *args: Any, **kwargs: Any) 
 
     Raises:
         Exception: as for `remotecall`.
+
+    Example:
+        >>> channel = RemoteChannel()
+        >>> remote_do(put, 2, channel, "done")
+        >>> channel.take()
+        'done'
     """
     if isinstance(pid, AbstractWorkerPool):
         pool = pid
@@ -223,31 +229,64 @@ def fetch(x: Any, timeout: float | None = None) -> Any:
     """Return the value of a Future or the next one of a channel (it stays there); anything else as it is.
 
     Julia: ``fetch``.
+
+    Example:
+        >>> fetch(remotecall(abs, 2, -1)), fetch("anything else")
+        (1, 'anything else')
     """
     method = getattr(type(x), "fetch", None)
     return x if method is None else x.fetch(timeout=timeout)
 
 
 def wait(x: Any, timeout: float | None = None) -> Any:
-    """Wait until a Future or a channel has a value; return it (not the value). Julia: ``wait``."""
+    """Wait until a Future or a channel has a value; return it (not the value). Julia: ``wait``.
+
+    Example:
+        >>> wait(remotecall(abs, 2, -1)).isready()
+        True
+    """
     return x.wait(timeout=timeout)
 
 
 def take(x: Any, timeout: float | None = None) -> Any:
-    """Take the next item of a channel. Julia: ``take!``."""
+    """Take the next item of a channel. Julia: ``take!``.
+
+    Example:
+        >>> channel = Channel(1)
+        >>> take(put(channel, 7))
+        7
+    """
     return x.take(timeout=timeout)
 
 
 def close(x: Any) -> None:
-    """Close a channel. Julia: ``close``."""
+    """Close a channel. Julia: ``close``.
+
+    Example:
+        >>> channel = Channel(1)
+        >>> close(channel)
+        >>> channel.isopen()
+        False
+    """
     x.close()
 
 
 def isready(x: Any) -> bool:
-    """Return whether a Future or a channel has a value. Julia: ``isready``."""
+    """Return whether a Future or a channel has a value. Julia: ``isready``.
+
+    Example:
+        >>> isready(Future()), isready(Future().put(1))
+        (False, True)
+    """
     return bool(x.isready())
 
 
 def put(x: Any, value: Any) -> Any:
-    """Put a value into a Future or a channel; return it. Julia: ``put!``."""
+    """Put a value into a Future or a channel; return it. Julia: ``put!``.
+
+    Example:
+        >>> channel = Channel(1)
+        >>> take(put(channel, "item"))
+        'item'
+    """
     return x.put(value)

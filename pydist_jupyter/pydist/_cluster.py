@@ -198,6 +198,11 @@ def restart(*pids: int | Iterable[int]) -> None:
         ValueError: there is no such worker, or it is process 1.
         CompositeException: some did not come up again.
         RuntimeError: called on a worker.
+
+    Example:
+        >>> restart(2)
+        >>> fetchfrom(2, myid)
+        2
     """
     node = master_only()
     wanted = list(dict.fromkeys(flatten(pids)))
@@ -335,6 +340,10 @@ def cluster_cookie(cookie: str | None = None) -> str:
 
     Raises:
         ValueError: it is not ASCII, or longer than 16 characters.
+
+    Example:
+        >>> len(cluster_cookie())
+        16
     """
     node = current_node()
     if cookie is not None:

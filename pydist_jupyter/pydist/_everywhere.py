@@ -57,7 +57,13 @@ _logs: dict[int, EverywhereLog] = {}
 
 
 def everywhere_log() -> EverywhereLog:
-    """Return the log of `everywhere` of this cluster."""
+    """Return the log of `everywhere` of this cluster.
+
+    Example:
+        >>> everywhere("import math")
+        >>> everywhere_log()[-1].source
+        'import math'
+    """
     node = current_node()
     log = _logs.get(id(node))
     if log is None:
@@ -342,6 +348,11 @@ def remotecall_eval(module: str, pids: int | Iterable[int], code: str, **binding
     Raises:
         RemoteException, CompositeException: what it raised there.
         SyntaxError: the code does not parse.
+
+    Example:
+        >>> n = 20
+        >>> remotecall_eval("__main__", 2, "$n + 1")
+        21
     """
     frame = sys._getframe(1)
     name = f"<eval-{_serial()}>"
@@ -385,6 +396,12 @@ def clear(names: str | Iterable[str], pids: int | Iterable[int] | None = None) -
     Args:
         names: one name or several.
         pids: ids; default: all workers.
+
+    Example:
+        >>> everywhere("table = [0] * 1_000_000")
+        >>> clear("table")
+        >>> everywhere("table is None", 2)
+        True
     """
     wanted = [names] if isinstance(names, str) else list(names)
     targets = workers() if pids is None else [pids] if isinstance(pids, int) else flatten(pids)

@@ -250,7 +250,12 @@ _defaults: dict[int, AbstractWorkerPool] = {}
 
 
 def default_worker_pool() -> AbstractWorkerPool:
-    """Return the pool of all workers, shared by all processes. Julia: ``default_worker_pool``."""
+    """Return the pool of all workers, shared by all processes. Julia: ``default_worker_pool``.
+
+    Example:
+        >>> default_worker_pool().workers() == workers()
+        True
+    """
     node = current_node()
     pool = _defaults.get(id(node))
     if pool is None:
@@ -268,6 +273,15 @@ def set_default_worker_pool(pool: AbstractWorkerPool) -> AbstractWorkerPool:
 
     Raises:
         TypeError: it is not a pool.
+
+    Example:
+        >>> pool = default_worker_pool()
+        >>> set_default_worker_pool(WorkerPool([2])).workers()
+        [2]
+        >>> {remotecall_fetch(myid, default_worker_pool()) for _ in range(5)}
+        {2}
+        >>> set_default_worker_pool(pool) is pool
+        True
     """
     if not isinstance(pool, AbstractWorkerPool):
         raise TypeError(f"the default pool must be a worker pool, not {pool!r}")

@@ -11,7 +11,12 @@ __all__ = ["flatten", "myid", "nprocs", "nworkers", "procs", "workers"]
 
 
 def myid() -> int:
-    """Return the id of this process; the master is 1. Julia: ``myid``."""
+    """Return the id of this process; the master is 1. Julia: ``myid``.
+
+    Example:
+        >>> myid(), fetchfrom(2, myid)
+        (1, 2)
+    """
     node = peek_node()
     return 1 if node is None else node.pid
 
@@ -47,17 +52,32 @@ def procs(pid: int | None = None) -> list[int]:
 
 
 def workers() -> list[int]:
-    """Return the ids of all workers; ``[1]`` if there are none: the master then does the work. Julia: ``workers``."""
+    """Return the ids of all workers; ``[1]`` if there are none: the master then does the work. Julia: ``workers``.
+
+    Example:
+        >>> set(workers()) | {1} == set(procs())
+        True
+    """
     return [pid for pid in procs() if pid != 1] or [1]
 
 
 def nprocs() -> int:
-    """Return the number of processes, the master included. Julia: ``nprocs``."""
+    """Return the number of processes, the master included. Julia: ``nprocs``.
+
+    Example:
+        >>> nprocs() == len(procs())
+        True
+    """
     return len(procs())
 
 
 def nworkers() -> int:
-    """Return the number of workers; 1 if there are none. Julia: ``nworkers``."""
+    """Return the number of workers; 1 if there are none. Julia: ``nworkers``.
+
+    Example:
+        >>> nworkers() == len(workers())
+        True
+    """
     return len(workers())
 
 

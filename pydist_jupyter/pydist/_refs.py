@@ -114,7 +114,12 @@ class Reference:
 
 
 def remoteref_id(ref: Any) -> RRID:
-    """Return which process made a reference, and its number there. Julia: ``remoteref_id``."""
+    """Return which process made a reference, and its number there. Julia: ``remoteref_id``.
+
+    Example:
+        >>> remoteref_id(Future()).whence
+        1
+    """
     return ref._ref  # type: ignore[no-any-return]
 
 

@@ -338,6 +338,12 @@ def channel_from_id(ref: RRID | tuple[int, int]) -> Any:
 
     Raises:
         LookupError: this process owns no such reference.
+
+    Example:
+        >>> channel = RemoteChannel()
+        >>> _ = channel.put("item")
+        >>> channel_from_id(remoteref_id(channel)).take()
+        'item'
     """
     entry = current_node().store.entries.get((ref[0], ref[1]))
     if entry is None or entry.backing is None:

@@ -124,6 +124,12 @@ def rmprocs(*pids: int | Iterable[int], waitfor: float = math.inf) -> Removal:
     Raises:
         TimeoutError: ``rmprocs: pids [..] not terminated after T seconds.``; they are killed in the background.
         RuntimeError: called on a worker.
+
+    Example:
+        >>> one = addprocs(1)
+        >>> done = rmprocs(one)
+        >>> one[0] in workers()
+        False
     """
     node = master_only()
     wanted = flatten(pids)
@@ -177,6 +183,12 @@ def interrupt(*pids: int | Iterable[int]) -> None:
     Raises:
         ValueError: there is no such process.
         RuntimeError: called on a worker.
+
+    Example:
+        >>> future = remotecall(time.sleep, 2, 600)
+        >>> interrupt(2)
+        >>> isinstance(future.exception(), KeyboardInterrupt)
+        True
     """
     node = current_node()
     if node.pid != 1:

@@ -48,12 +48,22 @@ def spawnat(pid: int | str, f: Callable[..., Any], /, *args: Any, **kwargs: Any)
 
 
 def spawn(f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
-    """Start ``f(*args, **kwargs)`` on the worker whose turn it is; return its Future. Julia: ``@spawn``."""
+    """Start ``f(*args, **kwargs)`` on the worker whose turn it is; return its Future. Julia: ``@spawn``.
+
+    Example:
+        >>> spawn(pow, 2, 10).fetch()
+        1024
+    """
     return remotecall(f, next_worker(), *args, **kwargs)
 
 
 def fetchfrom(pid: int | str, f: Callable[..., R], /, *args: Any, **kwargs: Any) -> R:
-    """Return ``f(*args, **kwargs)`` of process ``pid``, or of ``"any"`` worker. Julia: ``@fetchfrom``."""
+    """Return ``f(*args, **kwargs)`` of process ``pid``, or of ``"any"`` worker. Julia: ``@fetchfrom``.
+
+    Example:
+        >>> fetchfrom(2, pow, 2, 10)
+        1024
+    """
     return remotecall_fetch(f, _resolve(pid, f, "fetchfrom"), *args, **kwargs)
 
 

@@ -93,6 +93,11 @@ def wait_any(fs: Iterable[Future], timeout: float | None = None) -> tuple[list[F
     Raises:
         ValueError: there is nothing to wait for.
         TimeoutError: none is ready within ``timeout`` seconds.
+
+    Example:
+        >>> ready, others = wait_any([spawn(abs, -1), Future()])
+        >>> len(ready), len(others)
+        (1, 1)
     """
     futures = list(fs)
     if not futures:
