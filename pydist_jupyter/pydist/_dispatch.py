@@ -23,6 +23,7 @@ from pydist._runtime.asking import Prepared
 from pydist._runtime.calls import Call, run_batch
 from pydist._runtime.current import CURRENT_CALL
 from pydist._runtime.node import Node
+from pydist._runtime.shield import LOOK
 from pydist._runtime.slots import Slot
 
 __all__ = ["Chunk", "Dispatcher", "Mapped", "Task", "WorkerExitedException"]
@@ -43,6 +44,35 @@ class WorkerExitedException(ProcessExitedException, BrokenProcessPool):
         return (WorkerExitedException, super().__reduce__()[1])
 
 
+class _Future(Future[Any]):
+    """A plain Future, but Ctrl-C always ends the waiting for it.
+
+    A signal that comes after Python has looked for signals, and before the lock is waited for, wakes nobody. So the
+    main thread waits a little at a time.
+    """
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Return the result, or raise what the call has raised."""
+        self._wait_for_it(timeout)
+        return super().result(0 if self.done() else timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return what the call has raised, None if it has a result."""
+        self._wait_for_it(timeout)
+        return super().exception(0 if self.done() else timeout)
+
+    def _wait_for_it(self, timeout: float | None) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._condition:
+            while not self.done():
+                left = LOOK if deadline is None else min(LOOK, deadline - time.monotonic())
+                if left <= 0:
+                    raise TimeoutError  # as `Future.result` does
+                self._condition.wait(left)
+
+
 class Task:
     """One call that is to be made.
 
@@ -52,7 +82,7 @@ class Task:
     """
 
     def __init__(self, origin: int, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.future: Future[Any] = Future()
+        self.future: Future[Any] = _Future()
         self.origin = origin
         self.pid = 0
         self.sent = 0.0
@@ -228,7 +258,7 @@ class Dispatcher:
     def join(self) -> None:
         """Wait until all is done. The thread must have been told so by `close`."""
         while (thread := self._thread) is not None and thread is not threading.current_thread():
-            thread.join()
+            thread.join(LOOK)  # see _Future
 
     def drop(self, which: Callable[[Task], bool]) -> None:
         """Cancel what is in the queue and fits."""

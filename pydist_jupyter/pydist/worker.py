@@ -10,7 +10,7 @@ import time
 import types
 from typing import Any
 
-from pydist import _refs, _remote_channels
+from pydist import _lazy_shell, _refs, _remote_channels
 from pydist._runtime import keyboard, shield, sleeping
 from pydist._runtime.current import set_default_node
 from pydist._runtime.handshaking import accept
@@ -107,6 +107,7 @@ def serve(sock: socket.socket, cookie: str, pipe: int | None = None) -> None:
     output.later = main.flush_soon
     sleeping.install()
     keyboard.install()
+    _lazy_shell.install()
     shield.strike_again_if_swallowed()
     shield.install_for_lane(node.executor.cancel_all)
     join(node, sock, welcome, listener)

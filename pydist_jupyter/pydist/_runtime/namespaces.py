@@ -91,6 +91,8 @@ def _beside(name: str, file: str | None, package: str | None) -> bool:
     return folder in {os.path.realpath(root) for root in here}
 
 
+#: What IPython puts among the names of a notebook: every process has its own.
+_OWN = frozenset({"get_ipython"})
 #: The instructions that read a global; names of attributes stand in the same table of a code object and are none.
 _READS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 
@@ -125,7 +127,7 @@ def mentions(functions: Iterable[FunctionType]) -> Iterator[tuple[Mention, Any]]
         home = scope.get("__name__", "__main__")
         for name in names_in(function.__code__):
             value = scope.get(name, MISSING)
-            if value is MISSING or (home, name) in told:
+            if value is MISSING or (home, name) in told or name in _OWN:
                 continue
             told.add((home, name))
             yield (home, name), value

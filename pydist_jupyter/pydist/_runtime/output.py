@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, TextIO
 
@@ -32,7 +33,7 @@ _FULL = 32 * 1024
 #: What is kept of a worker's last words.
 _LAST_LINES = 20
 
-STDOUT, STDERR = 0, 1
+STDOUT, STDERR, RICH = 0, 1, 2
 _STREAMS = ("stdout", "stderr")
 
 
@@ -146,7 +147,7 @@ class CallStream(io.TextIOBase):
 
     def finish(self, call: Any) -> None:
         """Send all that a call has written; it has ended."""
-        buffer = call.texts[self._number]
+        buffer = call.texts[self._number] if call.texts is not None else None
         if buffer is not None:
             self._waiting.pop(buffer, None)
             with buffer.lock:
@@ -158,6 +159,11 @@ class CallStream(io.TextIOBase):
 def output_frame(rid: int, pid: int, origin: int, number: int, text: str) -> bytes:
     """Return an OUTPUT frame."""
     return pack(OUTPUT, rid, text.encode("utf-8", "backslashreplace"), aux=pid, origin=origin, flags=number)
+
+
+def rich_frame(rid: int, pid: int, origin: int, msg_type: str, content: Mapping[str, Any]) -> bytes:
+    """Return an OUTPUT frame with a rich message; see `frontend.OutputRouter.display`."""
+    return pack(OUTPUT, rid, pickle.dumps((msg_type, dict(content)), 5), aux=pid, origin=origin, flags=RICH)
 
 
 # ---- on the master
@@ -175,8 +181,8 @@ class Desk:
 
     def text(self, pid: int, origin: int, number: int, text: str) -> None:
         """Show text of worker ``pid``."""
-        lines = text.splitlines()
-        if not lines:
+        lines = text.removesuffix("\n").split("\n")  # and at nothing else: a bar's \r is no end of a line
+        if not text:
             return
         with self._lock:
             self._last.setdefault(pid, deque(maxlen=_LAST_LINES)).extend(lines[-_LAST_LINES:])
@@ -190,7 +196,22 @@ class Desk:
 
     def frame(self, frame: Frame) -> None:
         """Show an OUTPUT frame."""
+        if frame.flags == RICH:
+            self.display(frame.aux, frame.origin, *pickle.loads(frame.body))
+            return
         self.text(frame.aux, frame.origin, frame.flags, bytes(frame.body).decode("utf-8", "replace"))
+
+    def display(self, pid: int, origin: int, msg_type: str, content: Mapping[str, Any]) -> None:
+        """Show a rich message of worker ``pid``. What is text alone is shown as text, with its prefix."""
+        data = content.get("data") or {}
+        router = frontend.router()
+        plain = set(data) == {"text/plain"} and not content.get("transient")
+        if msg_type == "display_data" and (router is None or plain):
+            self.text(pid, origin, STDOUT, f"{data.get('text/plain', '')}\n")
+        elif router is not None:
+            with self._lock:
+                router.display(origin, pid, msg_type, content)
+                self._dirty.add(origin)
 
     def flush(self) -> None:
         """Have shown what was handed over, before a result is delivered."""

@@ -156,7 +156,7 @@ _BLAS_THREADS = (
 def worker_environment(extra: dict[str, str] | None, enable_threaded_blas: bool) -> dict[str, str]:
     """Return the environment for a worker of this host."""
     env = {key: value for key, value in os.environ.items() if key not in _MISLEADING}
-    env["MPLBACKEND"] = "Agg"
+    env["MPLBACKEND"] = "module://pydist._figures"
     if not enable_threaded_blas:
         for name in _BLAS_THREADS:
             env.setdefault(name, "1")

@@ -1,0 +1,46 @@
+"""Rich output of a worker: what is shown there goes into the cell that started the call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydist._runtime.current import CURRENT_CALL, current_node
+from pydist._runtime.output import rich_frame
+
+__all__ = ["display_message", "publish"]
+
+#: A widget of a worker has its model there, where no front end can reach it; its text and html go.
+_OUT_OF_REACH = "application/vnd.jupyter.widget-view+json"
+
+
+def publish(msg_type: str, content: Mapping[str, Any]) -> None:
+    """Send a rich message to the cell of the call that runs in this thread; its text so far goes ahead.
+
+    Args:
+        msg_type: ``"display_data"``, ``"update_display_data"`` or ``"clear_output"``.
+        content: that of a Jupyter message of this type; images may be bytes.
+    """
+    node = current_node()
+    call = CURRENT_CALL.get()
+    connection = call.connection if call is not None else None
+    if connection is None or connection.closed:
+        master = node.peers.get(1)
+        connection = None if master is None else master.connection
+    if connection is None:
+        return
+    if call is not None and node.output is not None:
+        node.output.finish(call)
+    rid, origin = (call.rid, call.origin) if call is not None else (0, 0)
+    connection.send(rich_frame(rid, node.pid, origin, msg_type, content))
+
+
+def display_message(
+    data: Mapping[str, Any], metadata: Mapping[str, Any] | None, transient: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return the content of a display message."""
+    return {
+        "data": {kind: value for kind, value in data.items() if kind != _OUT_OF_REACH},
+        "metadata": dict(metadata or {}),
+        "transient": dict(transient or {}),
+    }
