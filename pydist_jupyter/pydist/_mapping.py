@@ -9,6 +9,7 @@ The calling thread does it all: it feeds, and reads the answers of all workers i
 
 from __future__ import annotations
 
+import itertools
 import time
 from _thread import get_ident
 from collections import deque
@@ -26,7 +27,9 @@ __all__ = ["Rules", "Run", "View", "annotate", "here"]
 
 #: ``batch_size="auto"``: a batch should take about this long (seconds), and hold no more than so many items.
 _TARGET = 0.001
-_CAP = 256
+_CAP = 1024
+#: And there should be so many batches for each worker, so that they end at about the same time.
+_SHARE = 4
 #: While messages take less than this (seconds), a second one waits at each worker, so that it never idles between two.
 #: With slow ones that would only keep an item from a worker that is free sooner.
 _QUICK = 0.02
@@ -87,14 +90,16 @@ class Rules:
         return self.delays[item.attempts - 1]
 
 
+#: An input: its index, and the arguments.
+Row = tuple[int, tuple[Any, ...]]
+
+
 class _Item:
-    """One input on its way."""
+    """An input that has failed."""
 
-    __slots__ = ("args", "attempts", "index", "state")
+    __slots__ = ("attempts", "state")
 
-    def __init__(self, index: int, args: tuple[Any, ...]) -> None:
-        self.index = index
-        self.args = args
+    def __init__(self) -> None:
         self.attempts = 0
         self.state: Any = None
 
@@ -105,7 +110,7 @@ def here(
     """Without workers: one after the other, in this thread; yields ``(index, result)``."""
     results: dict[int, Any] = {}
     for index, args in enumerate(source):
-        item = _Item(index, args)
+        item = _Item()
         while True:
             item.attempts += 1
             try:
@@ -117,7 +122,7 @@ def here(
                     continue
                 view.failed += 1
                 if rules.on_error is None:
-                    annotate(error, item.index, results)
+                    annotate(error, index, results)
                     raise
                 value = rules.on_error(error)
             break
@@ -135,13 +140,13 @@ def annotate(error: BaseException, index: int, results: dict[int, Any]) -> None:
 
 
 class _Batch:
-    """Items that travel together to one worker."""
+    """Inputs that travel together to one worker."""
 
-    __slots__ = ("items", "pid", "sent", "slot")
+    __slots__ = ("pid", "rows", "sent", "slot")
 
-    def __init__(self, pid: int, items: list[_Item], slot: Slot) -> None:
+    def __init__(self, pid: int, rows: list[Row], slot: Slot) -> None:
         self.pid = pid
-        self.items = items
+        self.rows = rows
         self.slot = slot
         self.sent = time.monotonic()
 
@@ -171,23 +176,25 @@ class Run:
         #: Results that nobody has been given yet.
         self._fresh: deque[int] = deque()
         self._exhausted = False
-        #: Items to send before new ones are taken: retries and what was behind a failure in its batch.
-        self._again: deque[_Item] = deque()
-        #: (time, item): retries that wait.
-        self._later: list[tuple[float, _Item]] = []
+        #: Those to send before new ones are taken: retries and what was behind a failure in its batch.
+        self._again: deque[Row] = deque()
+        #: (time, row): retries that wait.
+        self._later: list[tuple[float, Row]] = []
+        self._failures: dict[int, _Item] = {}
         self._prepared: dict[int, Prepared] = {}
         self._flying: dict[int, list[_Batch]] = {}
         #: Workers that nothing can be sent to.
         self._gone: set[int] = set()
         self._arrived: deque[_Batch] = deque()
         self._depth = 1
+        self._cap = _CAP // _SHARE
         self._thread = 0
 
     def results(self, keep: bool) -> Iterator[tuple[int, Any]]:
         """Work; yield ``(index, result)`` as they come. Closing the iterator stops the work.
 
         Args:
-            keep: remember all results, for the exception of a failure.
+            keep: remember all results, for the exception of a failure. They are yielded at the end then.
         """
         self._thread = get_ident()
         finished = False
@@ -203,12 +210,16 @@ class Run:
                 while self._arrived:
                     self._take(self._arrived.popleft())
                 self._view.tick()
+                if keep:
+                    self._fresh.clear()
                 while self._fresh:
                     index = self._fresh.popleft()
-                    yield index, self._results[index] if keep else self._results.pop(index)
+                    yield index, self._results.pop(index)
             finished = True
         finally:
             self._leave(finished)
+        if keep:
+            yield from self._results.items()
 
     def _await(self) -> None:
         """Wait for the next answer, or for the time of a retry."""
@@ -253,37 +264,34 @@ class Run:
     def _feed(self) -> None:
         if self._later:
             now = time.monotonic()
-            self._again.extend(item for when, item in self._later if when <= now)
-            self._later = [(when, item) for when, item in self._later if when > now]
+            self._again.extend(row for when, row in self._later if when <= now)
+            self._later = [(when, row) for when, row in self._later if when > now]
         pids = self._pids()
+        if self._auto and self._view.total is not None:
+            self._cap = max(1, min(_CAP, self._view.total // (_SHARE * len(pids) or 1)))
         for depth in range(1, self._depth + 1):
             for pid in pids:
                 if pid == self._node.pid or pid in self._gone:
                     continue
                 flying = self._flying.setdefault(pid, [])
                 if len(flying) < depth:
-                    items = self._next_items()
-                    if not items:
+                    rows = self._next_rows()
+                    if not rows:
                         return
-                    self._send(pid, items)
+                    self._send(pid, rows)
 
-    def _next_items(self) -> list[_Item]:
-        items: list[_Item] = []
-        while len(items) < self._size:
-            if self._again:
-                items.append(self._again.popleft())
-                continue
-            if self._exhausted:
-                break
-            try:
-                index, args = next(self._source)
-            except StopIteration:
-                self._exhausted = True
-                break
-            items.append(_Item(index, args))
-        return items
+    def _next_rows(self) -> list[Row]:
+        rows: list[Row] = []
+        while self._again and len(rows) < self._size:
+            rows.append(self._again.popleft())
+        if not self._exhausted and len(rows) < self._size:
+            wanted = self._size - len(rows)
+            new = list(itertools.islice(self._source, wanted))
+            self._exhausted = len(new) < wanted
+            rows += new
+        return rows
 
-    def _send(self, pid: int, items: list[_Item]) -> None:
+    def _send(self, pid: int, rows: list[Row]) -> None:
         node = self._node
         shield = shield_of_this_thread()
         try:
@@ -293,21 +301,19 @@ class Run:
             # From the sending to the noting no interrupt: what is sent must be known, or nobody stops it.
             shield.raise_()
             try:
-                slot = node.call_prepared(pid, prepared, [item.args for item in items])
-                batch = _Batch(pid, items, slot)
+                slot = node.call_prepared(pid, prepared, [args for _, args in rows])
+                batch = _Batch(pid, rows, slot)
                 self._flying.setdefault(pid, []).append(batch)
             finally:
                 shield.lower()
         except (EOFError, ProcessExitedException):
             # It died a moment ago: the items were never there. What it had is told by its own batches, with the reason.
-            self._again.extendleft(reversed(items))
+            self._again.extendleft(reversed(rows))
             self._gone.add(pid)
             return
         except Exception as error:
-            annotate(error, items[0].index, self._results)
+            annotate(error, rows[0][0], self._results)
             raise
-        for item in items:
-            item.attempts += 1
         slot.add_callback(lambda: self._landed(batch))
 
     def _landed(self, batch: _Batch) -> None:
@@ -325,40 +331,44 @@ class Run:
             values, failure = self._node.value_of(batch.slot)
         except Exception as error:
             # The whole message: the worker has died, or what it sent cannot be read here.
-            for item in batch.items:
-                self._failed(item, error)
+            for row in batch.rows:
+                self._failed(row, error)
             return
         self._adapt(batch)
-        items = batch.items
-        for item, value in zip(items, values, strict=False):
-            self._results[item.index] = value
-            self._fresh.append(item.index)
+        rows = batch.rows
+        done = [index for index, _ in rows]
+        del done[len(values) :]
+        self._results.update(zip(done, values, strict=True))
+        self._fresh.extend(done)
         self._view.done += len(values)
         if failure is not None:
-            self._again.extendleft(reversed(items[len(values) + 1 :]))
-            for item in items[len(values) + 1 :]:
-                item.attempts -= 1  # they were not tried
-            self._failed(items[len(values)], remote_exception(batch.pid, failure))
+            self._again.extendleft(reversed(rows[len(values) + 1 :]))
+            self._failed(rows[len(values)], remote_exception(batch.pid, failure))
 
     def _adapt(self, batch: _Batch) -> None:
         """More for each message while messages are quick, less when they are slow."""
         took = time.monotonic() - batch.sent
         self._depth = 2 if took < _QUICK else 1
-        if self._auto and len(batch.items) == self._size:
-            if took < _TARGET * self._depth and self._size < _CAP:
-                self._size = min(_CAP, self._size * 2)
-            elif took > 4 * _TARGET * self._depth and self._size > 1:
-                self._size = max(1, self._size // 2)
+        n = len(batch.rows)
+        if self._auto and n == self._size:
+            room = _TARGET * self._depth
+            if took < room and n < self._cap:
+                self._size = min(self._cap, max(2 * n, int(n * room / max(took, 1e-6))))
+            elif took > 4 * room and n > 1:
+                self._size = n // 2
 
-    def _failed(self, item: _Item, error: BaseException) -> None:
+    def _failed(self, row: Row, error: BaseException) -> None:
+        index = row[0]
+        item = self._failures.setdefault(index, _Item())
+        item.attempts += 1
         delay = self._rules.again(item, error)
         if delay is not None:
-            self._later.append((time.monotonic() + delay, item))
+            self._later.append((time.monotonic() + delay, row))
             return
         self._view.failed += 1
         if self._rules.on_error is None:
-            annotate(error, item.index, self._results)
+            annotate(error, index, self._results)
             raise error
-        self._results[item.index] = self._rules.on_error(unwrap(error))
-        self._fresh.append(item.index)
+        self._results[index] = self._rules.on_error(unwrap(error))
+        self._fresh.append(index)
         self._view.done += 1

@@ -46,7 +46,7 @@ _NUMBERED = (FunctionType, BuiltinFunctionType)
 #: A body above this is written beside its header instead of being joined to it.
 _JOIN = 64 * 1024
 #: A batch up to this length is looked through for values that need no care.
-_FEW = 256
+_FEW = 32
 #: So long does whoever finds a worker gone wait for the news how that has ended (seconds).
 _NEWS = 1.0
 

@@ -44,6 +44,8 @@ _PATIENCE = 0.1
 #: Interrupts of one call that follow each other within this time (seconds) are one.
 _SAME_PRESS = 0.2
 _HIDE = frozenset({__file__})
+#: The results of a batch up to this length are looked through for values that need no care.
+_FEW = 32
 #: Of so many calls that have failed, function and arguments are kept, as long as their Futures are.
 _KEPT_CALLS = 8
 
@@ -245,7 +247,7 @@ class Executor:
                     connection.send(pack(DONE, call.rid, pickle.dumps(value, 5), 0, call.origin, flags | INLINE))
                 else:
                     connection.send(pack(DONE, call.rid, b"", 0, call.origin, flags))
-            elif is_plain(value):
+            elif is_plain(value) or (asked & MAP and _is_plain_batch(*value)):
                 connection.send(pack(RESULT, call.rid, pickle.dumps(value, 5), 0, call.origin, flags))
             else:
                 try:
@@ -385,6 +387,10 @@ class Executor:
     def _answer_in_its_place(self, call: Call) -> None:
         if not call.answered:
             self.fail(call, KeyboardInterrupt("interrupted, but the call does not listen and goes on there"), STRAY)
+
+
+def _is_plain_batch(values: list[Any], failure: CapturedException | None) -> bool:
+    return failure is None and len(values) <= _FEW and all(map(is_plain, values))
 
 
 def run_batch(f: Any, batch: list[tuple[Any, ...]]) -> tuple[list[Any], CapturedException | None]:
