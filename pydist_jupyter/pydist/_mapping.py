@@ -13,7 +13,7 @@ import itertools
 import time
 from _thread import get_ident
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from pydist import frontend
@@ -90,8 +90,8 @@ class Rules:
         return self.delays[item.attempts - 1]
 
 
-#: An input: its index, and the arguments.
-Row = tuple[int, tuple[Any, ...]]
+#: The arguments that an input is for the function.
+Row = tuple[Any, ...]
 
 
 class _Item:
@@ -142,10 +142,11 @@ def annotate(error: BaseException, index: int, results: dict[int, Any]) -> None:
 class _Batch:
     """Inputs that travel together to one worker."""
 
-    __slots__ = ("pid", "rows", "sent", "slot")
+    __slots__ = ("indices", "pid", "rows", "sent", "slot")
 
-    def __init__(self, pid: int, rows: list[Row], slot: Slot) -> None:
+    def __init__(self, pid: int, indices: Sequence[int], rows: list[Row], slot: Slot) -> None:
         self.pid = pid
+        self.indices = indices
         self.rows = rows
         self.slot = slot
         self.sent = time.monotonic()
@@ -166,7 +167,8 @@ class Run:
     ) -> None:
         self._node = node
         self._f = f
-        self._source = enumerate(source)
+        self._source = source
+        self._taken = 0
         self._pids = pids
         self._auto = batch_size == "auto"
         self._size = 1 if self._auto else int(batch_size)
@@ -177,9 +179,9 @@ class Run:
         self._fresh: deque[int] = deque()
         self._exhausted = False
         #: Those to send before new ones are taken: retries and what was behind a failure in its batch.
-        self._again: deque[Row] = deque()
-        #: (time, row): retries that wait.
-        self._later: list[tuple[float, Row]] = []
+        self._again: deque[tuple[int, Row]] = deque()
+        #: (time, (index, row)): retries that wait.
+        self._later: list[tuple[float, tuple[int, Row]]] = []
         self._failures: dict[int, _Item] = {}
         self._prepared: dict[int, Prepared] = {}
         self._flying: dict[int, list[_Batch]] = {}
@@ -194,7 +196,8 @@ class Run:
         """Work; yield ``(index, result)`` as they come. Closing the iterator stops the work.
 
         Args:
-            keep: remember all results, for the exception of a failure. They are yielded at the end then.
+            keep: remember all results, for the exception of a failure too. They are in `kept` at the end, and nothing is
+                yielded.
         """
         self._thread = get_ident()
         finished = False
@@ -218,8 +221,11 @@ class Run:
             finished = True
         finally:
             self._leave(finished)
-        if keep:
-            yield from self._results.items()
+
+    @property
+    def kept(self) -> dict[int, Any]:
+        """The results by index, as far as they are there."""
+        return self._results
 
     def _await(self) -> None:
         """Wait for the next answer, or for the time of a retry."""
@@ -264,8 +270,8 @@ class Run:
     def _feed(self) -> None:
         if self._later:
             now = time.monotonic()
-            self._again.extend(row for when, row in self._later if when <= now)
-            self._later = [(when, row) for when, row in self._later if when > now]
+            self._again.extend(one for when, one in self._later if when <= now)
+            self._later = [(when, one) for when, one in self._later if when > now]
         pids = self._pids()
         if self._auto and self._view.total is not None:
             self._cap = max(1, min(_CAP, self._view.total // (_SHARE * len(pids) or 1)))
@@ -275,23 +281,23 @@ class Run:
                     continue
                 flying = self._flying.setdefault(pid, [])
                 if len(flying) < depth:
-                    rows = self._next_rows()
+                    indices, rows = self._next_rows()
                     if not rows:
                         return
-                    self._send(pid, rows)
+                    self._send(pid, indices, rows)
 
-    def _next_rows(self) -> list[Row]:
-        rows: list[Row] = []
-        while self._again and len(rows) < self._size:
-            rows.append(self._again.popleft())
-        if not self._exhausted and len(rows) < self._size:
-            wanted = self._size - len(rows)
-            new = list(itertools.islice(self._source, wanted))
-            self._exhausted = len(new) < wanted
-            rows += new
-        return rows
+    def _next_rows(self) -> tuple[Sequence[int], list[Row]]:
+        if self._again:
+            again = [self._again.popleft() for _ in range(min(self._size, len(self._again)))]
+            return [index for index, _ in again], [row for _, row in again]
+        rows = [] if self._exhausted else list(itertools.islice(self._source, self._size))
+        if len(rows) < self._size:
+            self._exhausted = True
+        first = self._taken
+        self._taken += len(rows)
+        return range(first, self._taken), rows
 
-    def _send(self, pid: int, rows: list[Row]) -> None:
+    def _send(self, pid: int, indices: Sequence[int], rows: list[Row]) -> None:
         node = self._node
         shield = shield_of_this_thread()
         try:
@@ -301,18 +307,18 @@ class Run:
             # From the sending to the noting no interrupt: what is sent must be known, or nobody stops it.
             shield.raise_()
             try:
-                slot = node.call_prepared(pid, prepared, [args for _, args in rows])
-                batch = _Batch(pid, rows, slot)
+                slot = node.call_prepared(pid, prepared, rows)
+                batch = _Batch(pid, indices, rows, slot)
                 self._flying.setdefault(pid, []).append(batch)
             finally:
                 shield.lower()
         except (EOFError, ProcessExitedException):
             # It died a moment ago: the items were never there. What it had is told by its own batches, with the reason.
-            self._again.extendleft(reversed(rows))
+            self._again.extendleft(reversed([*zip(indices, rows, strict=True)]))
             self._gone.add(pid)
             return
         except Exception as error:
-            annotate(error, rows[0][0], self._results)
+            annotate(error, indices[0], self._results)
             raise
         slot.add_callback(lambda: self._landed(batch))
 
@@ -331,19 +337,18 @@ class Run:
             values, failure = self._node.value_of(batch.slot)
         except Exception as error:
             # The whole message: the worker has died, or what it sent cannot be read here.
-            for row in batch.rows:
-                self._failed(row, error)
+            for index, row in zip(batch.indices, batch.rows, strict=True):
+                self._failed(index, row, error)
             return
         self._adapt(batch)
-        rows = batch.rows
-        done = [index for index, _ in rows]
-        del done[len(values) :]
+        n, indices, rows = len(values), batch.indices, batch.rows
+        done = indices[:n]
         self._results.update(zip(done, values, strict=True))
         self._fresh.extend(done)
-        self._view.done += len(values)
+        self._view.done += n
         if failure is not None:
-            self._again.extendleft(reversed(rows[len(values) + 1 :]))
-            self._failed(rows[len(values)], remote_exception(batch.pid, failure))
+            self._again.extendleft(reversed([*zip(indices[n + 1 :], rows[n + 1 :], strict=True)]))
+            self._failed(indices[n], rows[n], remote_exception(batch.pid, failure))
 
     def _adapt(self, batch: _Batch) -> None:
         """More for each message while messages are quick, less when they are slow."""
@@ -357,13 +362,12 @@ class Run:
             elif took > 4 * room and n > 1:
                 self._size = n // 2
 
-    def _failed(self, row: Row, error: BaseException) -> None:
-        index = row[0]
+    def _failed(self, index: int, row: Row, error: BaseException) -> None:
         item = self._failures.setdefault(index, _Item())
         item.attempts += 1
         delay = self._rules.again(item, error)
         if delay is not None:
-            self._later.append((time.monotonic() + delay, row))
+            self._later.append((time.monotonic() + delay, (index, row)))
             return
         self._view.failed += 1
         if self._rules.on_error is None:

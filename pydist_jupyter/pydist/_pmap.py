@@ -52,7 +52,7 @@ def pmap(
         [1, 4, 9]
     """
     plan = _Plan(f, iterables, pool, distributed, batch_size, Rules(on_error, retry_delays, retry_check), progress)
-    results = dict(plan.results(keep=True))
+    results = plan.all()
     return [results[i] for i in range(len(results))]
 
 
@@ -193,6 +193,7 @@ class _Plan:
         self._batch_size = batch_size
         self._rules = rules
         self._progress = progress
+        self._kept: dict[int, Any] = {}
 
     def results(self, keep: bool) -> Iterator[tuple[int, Any]]:
         """Do the work; yield ``(index, result)``, and tell the progress display."""
@@ -203,6 +204,7 @@ class _Plan:
         else:
             run = Run(node, self._f, self._source, self._pids, self._batch_size, self._rules, view)
             work = run.results(keep)
+            self._kept = run.kept
         try:
             yield from work
         except (KeyboardInterrupt, GeneratorExit):
@@ -212,6 +214,10 @@ class _Plan:
             view.close("failed")
             raise
         view.close("done")
+
+    def all(self) -> dict[int, Any]:
+        """Do the work; return the results by index."""
+        return dict(self.results(keep=True)) or self._kept
 
     def as_completed(self) -> Iterator[Any]:
         """Yield the results as they come."""
