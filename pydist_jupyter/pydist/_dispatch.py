@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
@@ -259,6 +259,11 @@ class Dispatcher:
         """Wait until all is done. The thread must have been told so by `close`."""
         while (thread := self._thread) is not None and thread is not threading.current_thread():
             thread.join(LOOK)  # see _Future
+
+    def wait_for(self, futures: list[Future[Any]], timeout: float) -> None:
+        """Give some of its tasks ``timeout`` seconds to end."""
+        if self._thread is not threading.current_thread():  # whose callback would be waiting for itself
+            wait(futures, timeout)
 
     def drop(self, which: Callable[[Task], bool]) -> None:
         """Cancel what is in the queue and fits."""

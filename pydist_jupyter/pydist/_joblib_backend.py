@@ -27,6 +27,8 @@ __all__ = ["PydistBackend"]
 
 #: An array of so many bytes is shared by the batches; joblib's own backend does the same at this size.
 _LARGE = 1_000_000
+#: How long a ``Parallel`` that has failed waits for its workers to stop (seconds); `pmap` does the same.
+_STOPPING = 0.5
 _numbers = itertools.count(1)
 
 
@@ -110,6 +112,8 @@ class PydistBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         """Stop what runs and drop what waits."""
         if self._dispatcher is not None:
             self._dispatcher.stop(lambda task: True)
+            if self._work is not None:
+                self._dispatcher.wait_for(self._work.unfinished(), _STOPPING)
 
     def terminate(self) -> None:
         """The ``Parallel`` will not be called again. The workers stay."""
@@ -175,6 +179,10 @@ class _Work:
         """There will be no more batches."""
         self._ended = True
         self._forget()
+
+    def unfinished(self) -> list[Future[Any]]:
+        """Return the Futures of the batches that are not over."""
+        return list(self._open.copy())  # in one step: they are ending meanwhile
 
     def _over(self, future: Future[Any]) -> None:
         self._open.discard(future)

@@ -196,7 +196,7 @@ class Run:
         """Work; yield ``(index, result)`` as they come. Closing the iterator stops the work.
 
         Args:
-            keep: remember all results, for the exception of a failure too. They are in `kept` at the end, and nothing is
+            keep: remember all results, for the exception of a failure too. They are in `kept` then, and nothing is
                 yielded.
         """
         self._thread = get_ident()
