@@ -141,6 +141,9 @@ class Executor(concurrent.futures.Executor):
                 chunk.future.cancel()
             work.end()
 
+        def stop() -> None:
+            dispatcher.stop(lambda task: isinstance(task, Chunk) and task.mapped is work.mapped)
+
         def results() -> Iterator[Any]:
             try:
                 while chunks:
@@ -154,14 +157,16 @@ class Executor(concurrent.futures.Executor):
                     if failure is not None:
                         raise failure
             except KeyboardInterrupt:
-                dispatcher.stop(lambda task: isinstance(task, Chunk) and task.mapped is work.mapped)
+                stop()
                 raise
             finally:
                 leave()
 
         try:
             send(buffersize)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                stop()
             leave()
             raise
         return results()

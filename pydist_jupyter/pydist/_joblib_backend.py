@@ -82,6 +82,11 @@ class PydistBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
     def start_call(self) -> None:
         """A ``Parallel`` is called."""
         self._work = _Work(self._node)
+        # joblib leaves there what a call that has failed had not sent, and would take it for a part of this one.
+        left = getattr(self.parallel, "_ready_batches", None)
+        if left is not None:
+            with left.mutex:
+                left.queue.clear()
 
     def stop_call(self) -> None:
         """The call is over."""
