@@ -358,7 +358,8 @@ class Run:
         if self._auto and n == self._size:
             room = _TARGET * self._depth
             if took < room and n < self._cap:
-                self._size = min(self._cap, max(2 * n, int(n * room / max(took, 1e-6))))
+                # Of the time of a quick one the most is the way there and back, which more items do not make longer.
+                self._size = min(self._cap, max((8 if 4 * took < room else 2) * n, int(n * room / max(took, 1e-6))))
             elif took > 4 * room and n > 1:
                 self._size = n // 2
 

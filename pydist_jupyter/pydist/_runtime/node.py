@@ -51,13 +51,6 @@ from pydist._runtime.store import Store
 
 __all__ = ["Node"]
 
-_dumps = pickle.dumps
-_NO_KEYWORDS: dict[str, Any] = {}
-#: A body above this is written beside its header instead of being joined to it.
-_JOIN = 64 * 1024
-#: A batch up to this length is looked through for values that need no care.
-_FEW = 256
-
 
 class Node(Asking):
     """One process of the cluster.
