@@ -11,6 +11,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 import pydist
 import pydist.frontend
 from pydist_magics import (
+    _attach_magic,
     _call_magics,
     _cluster_magics,
     _distributed_magics,
@@ -40,6 +41,7 @@ _TABLES = (
     _pmap_magics.MAGICS,
     _distributed_magics.MAGICS,
     _futures.MAGICS,
+    _attach_magic.MAGICS,
     _pydist_magic.MAGICS,
 )
 _NAMES = {"pydist": pydist}
@@ -54,10 +56,12 @@ class Session:
         sources: The code of its magics.
         router: Where output of workers goes.
         errors: How errors of workers are shown.
+        attached: The connection files of workers that consoles may go into.
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
+        self.attached: dict[int, str] = {}
         self.settings = PyDist(shell)
         self.sources = Sources(shell)
         self.router = Router(shell)

@@ -25,6 +25,7 @@ __all__ = [
     "ProgressView",
     "cancel",
     "dashboard",
+    "on_departure",
     "progress",
     "router",
     "running",
@@ -120,6 +121,20 @@ def running(origin: int | None = None) -> dict[int, int]:
     from pydist._runtime.current import current_node
 
     return current_node().calls_in_flight(origin)
+
+
+def on_departure(callback: Callable[[int], None]) -> Callable[[], None]:
+    """Call ``callback(pid)`` whenever a worker has ended; return a function that takes it back."""
+    from pydist._runtime.current import current_node
+
+    departed = current_node().departed
+    departed.append(callback)
+
+    def take_back() -> None:
+        if callback in departed:
+            departed.remove(callback)
+
+    return take_back
 
 
 def strays() -> dict[int, int]:
