@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pydist_magics._command import Command
 from pydist_magics._words import words
 
-__all__ = ["Offer", "offers"]
+__all__ = ["Offer", "offers", "split_line"]
 
 _LINE = re.compile(r"^\s*(?:[\w.\[\], ]+=\s*)?(%%?)(\w+)(?:\s(.*))?$", re.DOTALL)
 _MASTER = 1
@@ -25,6 +25,14 @@ class Offer:
     kind: str
 
 
+def split_line(before: str) -> tuple[str, str, str] | None:
+    """Return the kind, the name and the rest of a magic's line, None if it is none or the name may go on."""
+    match = _LINE.match(before)
+    if match is None or match[3] is None:
+        return None
+    return "cell" if match[1] == "%%" else "line", match[2], match[3]
+
+
 def offers(
     before: str, find: Callable[[str, str], Command | None], procs: Callable[[], Sequence[int]]
 ) -> tuple[list[Offer], str] | None:
@@ -38,14 +46,13 @@ def offers(
     Returns:
         None if the line is not that of one of our magics, or if code stands at the cursor.
     """
-    match = _LINE.match(before)
-    if match is None or match[3] is None:
+    line = split_line(before)
+    if line is None:
         return None
-    kind = "cell" if match[1] == "%%" else "line"
-    command = find(kind, match[2])
+    kind, name, rest = line
+    command = find(kind, name)
     if command is None:
         return None
-    rest = match[3]
     parts = words(rest)
     partial = parts.pop().text if parts and parts[-1].end == len(rest) else ""
     previous = parts[-1].text if parts else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from pydist_magics import (
     _cluster_magics,
     _distributed_magics,
     _futures,
+    _inspect_magic,
     _pmap_magics,
     _pydist_magic,
     _remotecall_magic,
@@ -42,9 +44,11 @@ _TABLES = (
     _distributed_magics.MAGICS,
     _futures.MAGICS,
     _attach_magic.MAGICS,
+    _inspect_magic.MAGICS,
     _pydist_magic.MAGICS,
 )
 _NAMES = {"pydist": pydist}
+_DOTTED = re.compile(r"[A-Za-z_][\w.]*$")
 
 
 class Session:
@@ -136,7 +140,12 @@ class Session:
         before = context.text_until_cursor
         found = offers(before, self.command, pydist.procs)
         if found is None:
-            return {"completions": [], "suppress": False}
+            dotted = _DOTTED.search(before)
+            name = dotted[0] if dotted is not None else ""
+            remote = _inspect_magic.remote_names(before, name, self.command, pydist.procs)
+            # IPython's token may be longer than the name, or shorter.
+            ahead = context.token[: len(context.token) - len(name)] if context.token.endswith(name) else ""
+            return {"completions": [SimpleCompletion(ahead + one, type="remote") for one in remote], "suppress": False}
         choices, partial = found
         # IPython replaces its own idea of the word before the cursor, which begins at other places than ours.
         token = context.token
