@@ -17,9 +17,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Do what ``arguments`` say and return the exit code: 0 done, 1 the notebook or script failed, 2 a wrong use."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        if arguments[:1] == ["worker"]:
-            # All options are the worker's own, --help too.
-            return worker(arguments[1:])
         # argparse cannot tell the options of a script from ours; "--" can.
         cut = arguments.index("--") if "--" in arguments else len(arguments)
         ours, scripts = arguments[:cut], arguments[cut + 1 :]
@@ -41,19 +38,14 @@ def dispatch(options: argparse.Namespace) -> int:
         from pydist_kernel._cli_run import run
 
         return run(options)
+    if options.command == "worker":
+        raise Complaint(
+            "worker: this version has workers of its own host only, and those are started by addprocs; "
+            "there is no cluster on another host that this process could join"
+        )
     from pydist_kernel import _cli_runs
 
     return _cli_runs.ps() if options.command == "ps" else _cli_runs.clean()
-
-
-def worker(arguments: list[str]) -> int:
-    """Become a worker: the same as ``python -m pydist.worker``."""
-    command = [sys.executable, "-m", "pydist.worker", *arguments]
-    if os.name == "posix":
-        os.execv(sys.executable, command)
-    import subprocess
-
-    return subprocess.call(command)
 
 
 class Parser(argparse.ArgumentParser):
@@ -87,7 +79,12 @@ def parser() -> Parser:
     run.add_argument("--timeout", metavar="T", help="seconds that a cell, or the script, may take")
     commands.add_parser("ps", help="list the clusters of this user on this machine")
     commands.add_parser("clean", help="end the workers that a dead master has left, and forget them")
-    commands.add_parser("worker", help="be a worker (see: pydist worker --help)", add_help=False)
+    commands.add_parser(
+        "worker",
+        help="be a worker of a cluster on another host (this version has workers of its own host only)",
+        description="Be a worker that joins a cluster over the network. This version has workers of its own host "
+        "only, and those are started by addprocs.",
+    )
     return top
 
 

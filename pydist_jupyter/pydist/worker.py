@@ -1,4 +1,4 @@
-"""A worker process: ``python -m pydist.worker`` and what the forked ones do."""
+"""A worker process: what it does from its start on. A helper forks it, see _runtime/prefork.py."""
 
 from __future__ import annotations
 

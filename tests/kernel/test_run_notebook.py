@@ -151,3 +151,11 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(tmp_path: Path, arguments: li
     (tmp_path / "broken.ipynb").write_text("{")
     done = pydist("run", *arguments, folder=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"pydist: {sentence}\n")
+
+
+@slow
+def test_a_worker_by_hand_is_refused_with_the_reason(tmp_path: Path) -> None:
+    done = pydist("worker", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("pydist: worker: this version has workers of its own host only")
+    assert done.stderr.count("\n") == 1
