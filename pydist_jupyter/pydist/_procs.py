@@ -87,6 +87,8 @@ def flatten(pids: Iterable[object]) -> list[int]:
     Raises:
         TypeError: something in there is not an id.
     """
+    if isinstance(pids, str | bytes):
+        raise TypeError(f"process ids are integers or lists of them, not {pids!r}")
     found: list[int] = []
     for item in pids:
         if isinstance(item, int) and not isinstance(item, bool):

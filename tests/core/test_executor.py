@@ -208,7 +208,7 @@ def test_what_cannot_be_pickled_is_an_error_of_its_future(pids: list[int]) -> No
     ("make", "kind", "text"),
     [
         (lambda: pydist.Executor(4), TypeError, "max_workers=4"),  # type: ignore[arg-type]
-        (lambda: pydist.Executor("all"), TypeError, "not 'a'"),  # type: ignore[arg-type]
+        (lambda: pydist.Executor("all"), TypeError, "not 'all'"),  # type: ignore[arg-type]
         (lambda: pydist.Executor([]), ValueError, "No active worker"),
         (lambda: pydist.Executor([99]), ValueError, "no process with id 99"),
         (lambda: pydist.Executor(max_workers=0), ValueError, "greater than 0"),
