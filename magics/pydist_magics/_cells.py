@@ -65,6 +65,8 @@ class Cells:
         self._running: list[Cell] = []
         self._count = 0
         self.latest: Cell | None = None
+        #: Equal lines of several workers are to be one; for the cells that start from now on.
+        self.fold = False
 
     @property
     def current(self) -> Cell | None:
@@ -134,6 +136,9 @@ class Cells:
         publisher = CellPublisher(self._kernel, parent)
         live = is_live(parent)
         # Who can ask the user something has a user; nbclient and papermill cannot.
-        if live or (parent.get("content") or {}).get("allow_stdin"):
+        watched = live or bool((parent.get("content") or {}).get("allow_stdin"))
+        if self.fold:
+            return live, HeldOutput(self._shell, publisher, self._lock, fold=True, paced=watched)
+        if watched:
             return live, LiveOutput(self._shell, publisher, self._lock, contextvars.copy_context())
         return live, HeldOutput(self._shell, publisher, self._lock)

@@ -50,6 +50,10 @@ class PyDist(Configurable):
     fold = Bool(
         True, help="Whether tracebacks fold the frames of libraries, and equal failures of several workers."
     ).tag(config=True)
+    fold_output = Bool(
+        False,
+        help="Whether equal lines of several workers are shown as one (From workers 2-5); from the next cell on.",
+    ).tag(config=True)
     keep_results = Integer(
         3,
         min=0,

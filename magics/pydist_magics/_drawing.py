@@ -20,6 +20,8 @@ from typing import Any
 from pygments.lexers.python import PythonLexer  # type: ignore[import-untyped]
 from pygments.token import Token  # type: ignore[import-untyped]
 
+from pydist_magics._folding import id_ranges
+
 __all__ = [
     "Failure",
     "Frame",
@@ -236,18 +238,3 @@ def _who(pids: Sequence[int]) -> str:
     name = "process" if _MASTER in known else "worker"
     plural = ("es" if _MASTER in known else "s") if len(known) > 1 else ""
     return f"{name}{plural} {id_ranges(known)}: "
-
-
-def id_ranges(pids: Sequence[int]) -> str:
-    """Return ids as people write them.
-
-    >>> id_ranges([2, 3, 4, 7])
-    '2-4, 7'
-    """
-    spans: list[list[int]] = []
-    for pid in pids:
-        if spans and pid == spans[-1][1] + 1:
-            spans[-1][1] = pid
-        else:
-            spans.append([pid, pid])
-    return ", ".join(str(a) if a == b else f"{a}, {b}" if b == a + 1 else f"{a}-{b}" for a, b in spans)

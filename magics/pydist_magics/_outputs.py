@@ -17,6 +17,8 @@ from contextlib import AbstractContextManager
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pydist_magics._folding import Piece, folded
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -26,6 +28,8 @@ __all__ = ["CellPublisher", "HeldOutput", "LiveOutput", "Output", "TerminalOutpu
 _WRITER = re.compile(r"\s*From worker (\d+)\b")
 # What is held of one worker before it goes out anyway.
 _HOLD = 256_000
+# What a rich message counts as, so that a loop that shows something is seen to.
+_RICH_SIZE = 2_000
 
 
 class Output(Protocol):
@@ -46,8 +50,8 @@ class Output(Protocol):
     def send_late(self) -> None:
         """Send what never waits: the text that came after the cell's end."""
 
-    def display(self, msg_type: str, content: Mapping[str, Any]) -> None:
-        """Show a rich message."""
+    def display(self, msg_type: str, content: Mapping[str, Any], pid: int = 0) -> None:
+        """Show a rich message of worker ``pid``."""
 
     def finish(self) -> None:
         """The cell has ended; what comes from now on is late."""
@@ -106,11 +110,12 @@ class TerminalOutput:
     def send_late(self) -> None:
         """Nothing waits."""
 
-    def display(self, msg_type: str, content: Mapping[str, Any]) -> None:
+    def display(self, msg_type: str, content: Mapping[str, Any], pid: int = 0) -> None:
         """Write the plain text of it; a terminal cannot take anything back."""
         text = (content.get("data") or {}).get("text/plain")
         if msg_type == "display_data" and text:
-            self.write("stdout", str(text).rstrip("\n") + "\n")
+            writer = f" From worker {pid}:\t" if pid else ""
+            self.write("stdout", "".join(f"{writer}{line}\n" for line in str(text).splitlines()))
 
     def finish(self) -> None:
         """A terminal has one output area for ever."""
@@ -205,6 +210,8 @@ class LiveOutput(_KernelOutput):
         self._waiting: list[tuple[str, str]] = []
         self._due = False
         self._overdue = False
+        # The newest update of each display: a loop can make more of them than a notebook server lets through.
+        self._updates: dict[str, Mapping[str, Any]] = {}
         self.pending = False
 
     def write(self, stream: str, text: str) -> None:
@@ -264,9 +271,17 @@ class LiveOutput(_KernelOutput):
         late, self._late = self._late, []
         for stream, text in _joined(late):
             self._publisher.stream(stream, text)
+        updates, self._updates = self._updates, {}
+        for content in updates.values():
+            self._show("update_display_data", content)
 
-    def display(self, msg_type: str, content: Mapping[str, Any]) -> None:
+    def display(self, msg_type: str, content: Mapping[str, Any], pid: int = 0) -> None:
         """See `Output.display`."""
+        display_id = (content.get("transient") or {}).get("display_id")
+        if msg_type == "update_display_data" and display_id:
+            self._updates[display_id] = content
+            self.pending = True
+            return
         self.flush()
         self._show(msg_type, content)
 
@@ -285,11 +300,21 @@ class HeldOutput(_KernelOutput):
     goes out, worker by worker.
     """
 
-    pending = False  # never for a clock
-
-    def __init__(self, shell: InteractiveShell, publisher: CellPublisher, lock: AbstractContextManager[Any]) -> None:
+    def __init__(
+        self,
+        shell: InteractiveShell,
+        publisher: CellPublisher,
+        lock: AbstractContextManager[Any],
+        *,
+        fold: bool = False,
+        paced: bool = False,
+    ) -> None:
         super().__init__(shell, publisher, lock)
-        self._held: dict[int, list[tuple[str, str]]] = {}
+        self._fold = fold
+        self._paced = paced
+        self._overdue = False
+        self.pending = False
+        self._held: dict[int, list[Piece]] = {}
         self._sizes: dict[int, int] = {}
 
     def write(self, stream: str, text: str) -> None:
@@ -298,15 +323,18 @@ class HeldOutput(_KernelOutput):
             file.write(text)
             return
         match = _WRITER.match(text)
-        pid = int(match[1]) if match else 0
-        self._held.setdefault(pid, []).append((stream, text))
-        self._sizes[pid] = self._sizes.get(pid, 0) + len(text)
-        if self._sizes[pid] > _HOLD:
-            self.settle(pid)
+        self._hold(int(match[1]) if match else 0, (stream, text), len(text))
+
+    def _hold(self, pid: int, piece: Piece, size: int) -> None:
+        self._held.setdefault(pid, []).append(piece)
+        self._sizes[pid] = self._sizes.get(pid, 0) + size
+        self.pending = self._paced
+        if self._sizes[pid] > _HOLD and not self._unended:
+            self._send([known for known in (0, pid) if known in self._held])
 
     def settle(self, pid: int | None) -> None:
         """See `Output.settle`. Which worker answers first is chance, so nothing follows from an unnamed one."""
-        if pid is not None and not self._unended:
+        if pid is not None and not self._unended and not self._fold:
             self._send([known for known in (0, pid) if known in self._held])
 
     def flush(self) -> None:
@@ -314,17 +342,27 @@ class HeldOutput(_KernelOutput):
         self._send(sorted(self._held))
 
     def send_late(self) -> None:
-        """Nothing comes after the end: it goes into the next cell."""
+        """Send what is held, if a clock is asked at all; late workers and an open line have until the next time."""
+        self.pending = False
+        if self._running and not self._overdue:
+            self._overdue = self.pending = True
+        else:
+            self._overdue = False
+            self.flush()
 
     def _send(self, pids: list[int]) -> None:
         if not pids:
             return
-        pieces = [piece for pid in pids for piece in self._held.pop(pid)]
+        held = {pid: self._held.pop(pid) for pid in pids}
         for pid in pids:
             del self._sizes[pid]
         self._flush_real()
-        for stream, text in _joined(pieces):
-            self._publisher.stream(stream, text)
+        pieces = folded(held) if self._fold else [piece for pid in pids for piece in held[pid]]
+        for kind, content in _joined(pieces):
+            if isinstance(content, str):
+                self._publisher.stream(kind, content)
+            else:
+                self._show(kind, content)
 
     def _flush_real(self) -> None:
         for file in self._real.values():
@@ -343,11 +381,12 @@ class HeldOutput(_KernelOutput):
             self.flush()
         self._real[stream].flush()
 
-    def display(self, msg_type: str, content: Mapping[str, Any]) -> None:
+    def display(self, msg_type: str, content: Mapping[str, Any], pid: int = 0) -> None:
         """See `Output.display`."""
-        self.flush()
-        self._flush_real()
-        self._show(msg_type, content)
+        if self._shell.display_pub is not self._display_pub and self._running:
+            self._show(msg_type, content)  # the cell captures
+        else:
+            self._hold(pid, (msg_type, content), _RICH_SIZE)
 
     def finish(self) -> None:
         """See `Output.finish`."""
@@ -385,11 +424,14 @@ def _unwatched(file: Any) -> Any:
     return file.file if isinstance(file, _WatchedStream) else file
 
 
-def _joined(pieces: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _joined(pieces: list[Piece]) -> list[Piece]:
     """Join the texts that follow each other on one stream."""
-    joined: list[tuple[str, list[str]]] = []
-    for stream, text in pieces:
-        if not joined or joined[-1][0] != stream:
-            joined.append((stream, []))
-        joined[-1][1].append(text)
-    return [(stream, "".join(texts)) for stream, texts in joined]
+    joined: list[tuple[str, Any]] = []
+    for kind, content in pieces:
+        if not isinstance(content, str):
+            joined.append((kind, content))
+        elif joined and joined[-1][0] == kind:
+            joined[-1][1].append(content)
+        else:
+            joined.append((kind, [content]))
+    return [(kind, "".join(content) if isinstance(content, list) else content) for kind, content in joined]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydist_magics._cells import Cell, Cells
 from pydist_magics._outlog import OutputLog
-from pydist_magics._outputs import flush_streams
+from pydist_magics._outputs import LiveOutput, flush_streams
 from pydist_magics._pacer import Pacer
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Router:
         self._here: contextvars.ContextVar[int] = contextvars.ContextVar("pydist_origin", default=0)
         # The origin for threads that no cell has left its mark in, kept ready because each call asks for it.
         self._running_origin = 0
-        self._kept: list[tuple[str, str, Mapping[str, Any] | None]] = []
+        self._kept: list[tuple[str, str, Mapping[str, Any] | None, int]] = []
         self._pacer = Pacer(self._flush_pending)
 
     # ---- the life of cells
@@ -75,7 +75,7 @@ class Router:
             kept, self._kept = self._kept, []
         file = sys.__stderr__
         if file is not None:
-            for _, text, _ in kept:
+            for _, text, _, _ in kept:
                 file.write(text)
 
     def _begin(self, info: object = None) -> None:
@@ -83,11 +83,11 @@ class Router:
             cell = self._cells.begin()
             self._running_origin = cell.origin
             kept, self._kept = self._kept, []
-            for stream, text, content in kept:
+            for stream, text, content, pid in kept:
                 if content is None:
                     cell.output.write(stream, text)
                 else:
-                    cell.output.display(stream, content)
+                    cell.output.display(stream, content, pid)
             if kept:
                 cell.output.flush()
         self._here.set(cell.origin)
@@ -122,7 +122,7 @@ class Router:
             if not visible:
                 return
             if cell is None:
-                self._kept.append((stream, visible, None))
+                self._kept.append((stream, visible, None, 0))
                 return
             cell.output.write(stream, visible)
             paced = cell.output.pending
@@ -131,15 +131,30 @@ class Router:
 
     def display(self, origin: int, pid: int, msg_type: str, content: Mapping[str, Any]) -> None:
         """See `pydist.frontend.OutputRouter.display`."""
+        paced = False
         with self._lock:
             cell = self._destination(origin)
             if msg_type == "update_display_data" and cell is not None and not cell.running:
                 # The front end finds it by its id wherever it is, but a headless one hears only the running cell.
                 cell = self._cells.current or cell
             if cell is not None:
-                cell.output.display(msg_type, content)
+                cell.output.display(msg_type, content, pid)
+                paced = cell.output.pending
             elif msg_type != "clear_output":
-                self._kept.append((msg_type, "", content))
+                self._kept.append((msg_type, "", content, pid))
+        if paced:
+            self._pacer.poke()
+
+    def moves(self, origin: int) -> bool:
+        """See `pydist.frontend.OutputRouter`: in a terminal and for nobody, a line comes once, as it ends."""
+        with self._lock:
+            cell = self._destination(origin)
+            return cell is not None and isinstance(cell.output, LiveOutput)
+
+    def fold(self, wanted: bool) -> None:
+        """Say whether cells that start from now on fold equal lines of several workers."""
+        with self._lock:
+            self._cells.fold = wanted
 
     def flush(self, origin: int, pid: int | None = None) -> None:
         """See to the order: a call of ``origin`` (on ``pid``, if that is known) is done, and its result is next."""

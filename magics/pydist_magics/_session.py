@@ -120,6 +120,7 @@ class Session:
         settings = self.settings
         self.router.log.limit = settings.output_limit or sys.maxsize
         self.errors.fold = settings.fold
+        self.router.fold(settings.fold_output)
         self._results.cells = settings.keep_results
         pydist.frontend.show_progress(settings.progress)
         # Those who show things ask the environment: the widgets too, which know nothing of this.

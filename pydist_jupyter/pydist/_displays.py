@@ -30,7 +30,7 @@ def publish(msg_type: str, content: Mapping[str, Any]) -> None:
     if connection is None:
         return
     if call is not None and node.output is not None:
-        node.output.finish(call)
+        node.output.finish(call, at_end=False)
     rid, origin = (call.rid, call.origin) if call is not None else (0, 0)
     connection.send(rich_frame(rid, node.pid, origin, msg_type, content))
 

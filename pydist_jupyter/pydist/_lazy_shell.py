@@ -22,6 +22,7 @@ _NEED_SHELL = ("display", "publish_display_data", "clear_output")
 def install() -> None:
     """Be ready for IPython, without importing it; on a worker."""
     after_import("IPython.core.display_functions", _give_a_shell)
+    after_import("tqdm.notebook", _give_bars)
     builtins.get_ipython = get_ipython  # type: ignore[attr-defined]
     builtins.display = _display  # type: ignore[attr-defined]
 
@@ -43,6 +44,13 @@ def _give_a_shell(module: ModuleType) -> None:
     """Have IPython's functions find a shell; without one they print, or make one that prints."""
     for name in _NEED_SHELL:
         setattr(module, name, _with_shell(getattr(module, name)))
+
+
+def _give_bars(module: ModuleType) -> None:
+    """Have ``tqdm.notebook`` show bars without a widget's kernel."""
+    from pydist import _bars
+
+    _bars.enter(module)
 
 
 def _with_shell(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -60,6 +60,9 @@ class OutputRouter(Protocol):
         of a Jupyter message of that type.
         """
 
+    # A router may also have `moves(origin) -> bool`: whether a line that overwrites itself (a bar drawn with ``\\r``)
+    # shall be shown while it moves, by updates of a display. Without it such a line comes once, as it ends.
+
 
 class ProgressView(Protocol):
     """One live progress display. Called from the thread that runs the pmap; must be cheap (it is called per batch)."""

@@ -52,10 +52,10 @@ class _Output:
             except EOFError:
                 return
 
-    def finish(self, call: Any) -> None:
+    def finish(self, call: Any, at_end: bool = True) -> None:
         """Send what a call has written."""
         for stream in self.streams:
-            stream.finish(call)
+            stream.finish(call, at_end)
 
     def flush(self) -> None:
         """Send the lines that wait for company."""

@@ -67,6 +67,40 @@ def test_an_error_of_remote_do_is_printed(pids: list[int], capsys: pytest.Captur
     assert f" From worker {pids[0]}:\tValueError: nobody waits for me\n" in err
 
 
+def _bar() -> None:
+    for percent in (0, 50, 100):
+        sys.stderr.write(f"\r{percent}%")
+    sys.stderr.write("\n")
+    sys.stderr.write("\rgone soon\r         \r")
+
+
+def test_a_line_that_overwrites_itself_is_one_line(pids: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+    pydist.remotecall_fetch(_bar, pids[0])
+    assert capsys.readouterr().err == f" From worker {pids[0]}:\t100%\n"
+
+
+def test_other_separators_than_a_newline_stay_in_their_line(
+    pids: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pydist.remotecall_fetch(print, pids[0], "a\x0cb\u2028c\r\nd")
+    assert capsys.readouterr().out == f" From worker {pids[0]}:\ta\x0cb\u2028c\n From worker {pids[0]}:\td\n"
+
+
+def _show() -> None:
+    from IPython.display import clear_output, display
+
+    print("before", end="")  # noqa: T201
+    handle = display({"x": 1}, display_id=True)
+    handle.update({"x": 2})
+    clear_output()
+
+
+def test_without_a_front_end_a_display_is_its_text(pids: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+    pydist.remotecall_fetch(_show, pids[0])
+    prefix = f" From worker {pids[0]}:\t"
+    assert capsys.readouterr().out == f"{prefix}before\n{prefix}{{'x': 1}}\n"
+
+
 def test_a_hook_rewrites_lines_and_one_that_fails_loses_nothing(
     pids: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,7 +33,12 @@ _FULL = 32 * 1024
 #: What is kept of a worker's last words.
 _LAST_LINES = 20
 
+#: A line that overwrites itself is shown this often (seconds).
+_STEP = 0.1
+
 STDOUT, STDERR, RICH = 0, 1, 2
+#: Together with a stream's number: how the unended line, which overwrites itself, stands now.
+MOVING = 4
 _STREAMS = ("stdout", "stderr")
 
 
@@ -43,17 +48,37 @@ _STREAMS = ("stdout", "stderr")
 class TextBuffer:
     """The unsent text of one call (or of no call) on one stream."""
 
-    __slots__ = ("lock", "parts", "sent_at", "size")
+    __slots__ = ("lock", "moved_at", "parts", "sent_at", "size")
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.parts: list[str] = []
         self.size = 0
-        self.sent_at = 0.0
+        self.sent_at = self.moved_at = 0.0
+
+    def moved(self) -> str | None:
+        """Drop what the unended line has overwritten; return how it stands if that is to be told.
+
+        The caller holds `lock`.
+        """
+        text = "".join(self.parts)
+        if "\n" in text or "\r" not in text:
+            return None  # lines that end go first
+        state = last_state(text)
+        self.parts[:] = ["\r" + state, "\r" if text.endswith("\r") else ""]
+        self.size = len(state) + 2
+        now = monotonic()
+        first = not self.moved_at  # it may be over in no time: then it is a line like others
+        if not first and now - self.moved_at < _STEP:
+            return None
+        self.moved_at = now
+        return None if first else state
 
     def take(self, everything: bool) -> str:
         """Return the text to send now: whole lines, or all of it with the last line ended. The caller holds `lock`."""
         text = "".join(self.parts)
+        if everything or "\n" in text:
+            self.moved_at = 0.0
         if everything:
             self.parts.clear()
             self.size = 0
@@ -130,6 +155,8 @@ class CallStream(io.TextIOBase):
                     self._later()
             if ready:
                 self._send(call, self._number, ready)
+            if "\r" in text and (state := buffer.moved()) is not None:
+                self._send(call, self._number | MOVING, state)
         return len(text)
 
     def flush(self) -> None:
@@ -145,13 +172,13 @@ class CallStream(io.TextIOBase):
                 if text:
                     self._send(call, self._number, text)
 
-    def finish(self, call: Any) -> None:
-        """Send all that a call has written; it has ended."""
+    def finish(self, call: Any, at_end: bool = True) -> None:
+        """Send all that a call has written: it has ended, or shows something. Then a line that moves goes on."""
         buffer = call.texts[self._number] if call.texts is not None else None
         if buffer is not None:
             self._waiting.pop(buffer, None)
             with buffer.lock:
-                text = buffer.take(True)
+                text = buffer.take(at_end or "\r" not in "".join(buffer.parts).rpartition("\n")[2])
                 if text:
                     self._send(call, self._number, text)
 
@@ -166,6 +193,11 @@ def rich_frame(rid: int, pid: int, origin: int, msg_type: str, content: Mapping[
     return pack(OUTPUT, rid, pickle.dumps((msg_type, dict(content)), 5), aux=pid, origin=origin, flags=RICH)
 
 
+def last_state(line: str) -> str:
+    """Return what a line that overwrites itself shows in the end, as a terminal would."""
+    return line.rstrip("\r").rpartition("\r")[2]
+
+
 # ---- on the master
 
 
@@ -178,13 +210,20 @@ class Desk:
         self._origins: dict[int, int] = {}
         self._lock = threading.RLock()
         self._dirty: set[int] = set()
+        # The displays of lines that overwrite themselves, by (pid, request, stream).
+        self._moving: dict[tuple[int, int, int], str] = {}
 
-    def text(self, pid: int, origin: int, number: int, text: str) -> None:
+    def text(self, pid: int, origin: int, number: int, text: str, rid: int = 0) -> None:
         """Show text of worker ``pid``."""
         lines = text.removesuffix("\n").split("\n")  # and at nothing else: a bar's \r is no end of a line
         if not text:
             return
         with self._lock:
+            if display_id := self._moving.pop((pid, rid, number), ""):
+                self._show_moving(pid, origin, display_id, lines.pop(0), "update_display_data")
+            lines = [line for line in lines if not _is_wiped(line)]
+            if not lines:
+                return
             self._last.setdefault(pid, deque(maxlen=_LAST_LINES)).extend(lines[-_LAST_LINES:])
             shown = "".join(self._decorated(pid, line) + "\n" for line in lines)
             router = frontend.router()
@@ -199,7 +238,27 @@ class Desk:
         if frame.flags == RICH:
             self.display(frame.aux, frame.origin, *pickle.loads(frame.body))
             return
-        self.text(frame.aux, frame.origin, frame.flags, bytes(frame.body).decode("utf-8", "replace"))
+        text = bytes(frame.body).decode("utf-8", "replace")
+        if frame.flags & MOVING:
+            self.moving(frame.aux, frame.origin, frame.flags & ~MOVING, text, frame.rid)
+        else:
+            self.text(frame.aux, frame.origin, frame.flags, text, frame.rid)
+
+    def moving(self, pid: int, origin: int, number: int, line: str, rid: int) -> None:
+        """Show how a line stands that overwrites itself, where it can be; its end comes as text in any case."""
+        moves = getattr(frontend.router(), "moves", None)
+        if moves is None or not moves(origin):
+            return
+        with self._lock:
+            key = (pid, rid, number)
+            kind = "update_display_data" if key in self._moving else "display_data"
+            display_id = self._moving.setdefault(key, os.urandom(16).hex())
+            self._show_moving(pid, origin, display_id, line, kind)
+
+    def _show_moving(self, pid: int, origin: int, display_id: str, line: str, kind: str) -> None:
+        text = self._decorated(pid, line) if last_state(line).strip() else ""
+        content = {"data": {"text/plain": text}, "metadata": {}, "transient": {"display_id": display_id}}
+        self.display(pid, origin, kind, content)
 
     def display(self, pid: int, origin: int, msg_type: str, content: Mapping[str, Any]) -> None:
         """Show a rich message of worker ``pid``. What is text alone is shown as text, with its prefix."""
@@ -248,6 +307,7 @@ class Desk:
         """The worker is gone for good."""
         with self._lock:
             self._last.pop(pid, None)
+            self._moving = {key: value for key, value in self._moving.items() if key[0] != pid}
 
     def _decorated(self, pid: int, line: str) -> str:
         if self.hook is not None:
@@ -258,7 +318,12 @@ class Desk:
             if told is not None:
                 return told
         # What overwrites itself (a terminal's progress bar) is shown as it stood in the end.
-        return f" From worker {pid}:\t{line.rstrip(chr(13)).rpartition(chr(13))[2]}"
+        return f" From worker {pid}:\t{last_state(line)}"
+
+
+def _is_wiped(line: str) -> bool:
+    """Say whether a bar has written the line and wiped it in the end; a lone carriage return is Windows' line end."""
+    return "\r" in line and line != "\r" and not last_state(line).strip()
 
 
 def _write_plainly(stream: TextIO | None, text: str) -> None:
