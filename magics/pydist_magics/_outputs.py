@@ -312,6 +312,8 @@ class HeldOutput(_KernelOutput):
         super().__init__(shell, publisher, lock)
         self._fold = fold
         self._paced = paced
+        #: How often it has been said that workers write at the same time as the cell: then theirs comes later.
+        self.together = 0
         self._overdue = False
         self.pending = False
         self._held: dict[int, list[Piece]] = {}
@@ -371,14 +373,15 @@ class HeldOutput(_KernelOutput):
     def own_write(self, stream: str, text: str) -> Any:
         """Write what the cell itself prints, after what is held; but a line that it has begun ends first."""
         with self._lock:
-            if not (text == "\n" and stream in self._unended):
+            if not self.together and not (text == "\n" and stream in self._unended):
                 self.flush()
             return self._write_through(stream, text)
 
     def own_flush(self, stream: str) -> None:
         """Flush a stream of the cell."""
         with self._lock:
-            self.flush()
+            if not self.together:
+                self.flush()
         self._real[stream].flush()
 
     def display(self, msg_type: str, content: Mapping[str, Any], pid: int = 0) -> None:

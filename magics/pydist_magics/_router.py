@@ -14,12 +14,12 @@ import contextlib
 import contextvars
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydist_magics._cells import Cell, Cells
 from pydist_magics._outlog import OutputLog
-from pydist_magics._outputs import LiveOutput, flush_streams
+from pydist_magics._outputs import HeldOutput, LiveOutput, flush_streams
 from pydist_magics._pacer import Pacer
 
 if TYPE_CHECKING:
@@ -150,6 +150,21 @@ class Router:
         with self._lock:
             cell = self._destination(origin)
             return cell is not None and isinstance(cell.output, LiveOutput)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """See `pydist.frontend.together`."""
+        with self._lock:
+            cell = self._cells.get(self.origin())
+            output = cell.output if cell is not None else None
+            if isinstance(output, HeldOutput):
+                output.together += 1
+        try:
+            yield
+        finally:
+            if isinstance(output, HeldOutput):
+                with self._lock:
+                    output.together -= 1
 
     def fold(self, wanted: bool) -> None:
         """Say whether cells that start from now on fold equal lines of several workers."""

@@ -11,6 +11,7 @@ from time import monotonic
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple, TypeVar
 
+from pydist import frontend
 from pydist._calls import begin
 from pydist._errors import CompositeException, RemoteException
 from pydist._interpolate import evaluator, interpolate
@@ -176,7 +177,7 @@ def _run_on(targets: list[int], entry: Entry, timeout: float | None) -> list[Any
     try:
         for _ in here:
             try:
-                with time_limit(_left(deadline)):
+                with frontend.together(), time_limit(_left(deadline)):
                     results.setdefault(node.pid, []).append(_run(*arguments))
             except Exception as error:
                 failures.append(error)

@@ -35,6 +35,7 @@ __all__ = [
     "show_progress",
     "shutdown",
     "strays",
+    "together",
     "wait_idle",
 ]
 
@@ -60,7 +61,8 @@ class OutputRouter(Protocol):
         of a Jupyter message of that type.
         """
 
-    # A router may also have `moves(origin) -> bool`: whether a line that overwrites itself (a bar drawn with ``\\r``)
+    # A router may also have `together() -> context manager`: see the function of that name.
+    # And `moves(origin) -> bool`: whether a line that overwrites itself (a bar drawn with ``\\r``)
     # shall be shown while it moves, by updates of a display. Without it such a line comes once, as it ends.
 
 
@@ -92,6 +94,15 @@ def set_router(router: OutputRouter | None) -> None:
 def router() -> OutputRouter | None:
     """Return the router in force, or None."""
     return _Registry.router
+
+
+def together() -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which this process writes while workers do, for the same statement.
+
+    Which of them is first is chance. A router that shall give the same output each time shows the workers' text last.
+    """
+    enter = getattr(_Registry.router, "together", None)
+    return contextlib.nullcontext() if enter is None else enter()
 
 
 def set_progress(factory: ProgressFactory | None) -> None:

@@ -233,6 +233,7 @@ def test_executed_notebooks_have_the_same_rich_output_each_time() -> None:
         "%%everywhere --workers\nfrom IPython.display import display, HTML\nfrom pydist import myid\n"
         "print('a')\ndisplay(HTML(f'<i>{myid()}</i>'))\nprint('b', end='')\ndisplay(myid())",
         "import logging\n%everywhere import logging; logging.warning('x')",
+        "%%everywhere\nimport time\nfor i in range(30):\n    print(i); time.sleep(0.001)",
     )
     first = executed(*cells)
     assert [out.get("text") or out["data"]["text/plain"] for out in first[1]] == [
@@ -242,4 +243,6 @@ def test_executed_notebooks_have_the_same_rich_output_each_time() -> None:
         "<IPython.core.display.HTML object>",
         " From worker 3:\tb\n From worker 3:\t3\n",
     ]
-    assert executed(*cells) == first
+    assert first[2][0]["text"] == "WARNING:root:x\n"
+    for _ in range(2):
+        assert executed(*cells) == first
