@@ -10,6 +10,7 @@ from typing import Any
 from tqdm.std import tqdm
 
 from pydist._displays import display_message, publish
+from pydist._runtime.current import current_node
 
 __all__ = ["Bar", "enter"]
 
@@ -31,21 +32,21 @@ class Bar(tqdm):  # type: ignore[misc]
         """Show the bar as it is now."""
         if self.disable or not getattr(self, "displayed", False):
             return
-        text = msg if msg is not None else self.format_meter(**{**self.format_dict, "ncols": 80})
+        state = {**self.format_dict, "ncols": 80}  # taken once: it has the time in it
+        text = msg if msg is not None else self.format_meter(**state)
         update, self._display_id = bool(self._display_id), self._display_id or os.urandom(16).hex()
-        self._publish(text, self._html(), update)
+        self._publish(text, self._html(state), update)
 
     def _publish(self, text: str, shown: str, update: bool) -> None:
         data = {"text/plain": text, "text/html": shown}
         kind = "update_display_data" if update else "display_data"
         publish(kind, display_message(data, None, {"display_id": self._display_id}))
 
-    def _html(self) -> str:
-        state = self.format_dict
+    def _html(self, state: dict[str, Any]) -> str:
         before, _, after = self.format_meter(**{**state, "bar_format": "{l_bar}\0{r_bar}"}).partition("\0")
         size = f' value="{min(state["n"], state["total"])}" max="{state["total"]}"' if state["total"] else ""
         return (
-            f"<div><code>{html.escape(before.rstrip('| '))}</code> <progress{size}></progress> "
+            f"<div><code>worker {current_node().pid}: {html.escape(before.strip('| '))}</code> <progress{size}></progress> "
             f"<code>{html.escape(after.lstrip('| '))}</code></div>"
         )
 

@@ -220,6 +220,7 @@ def test_bars_are_true_in_an_executed_notebook() -> None:
     assert "500/500" in stream["text"]
     (bar,) = own
     assert bar["data"]["text/plain"].startswith("way: 100%|")
+    assert "worker 2: way: 100%" in bar["data"]["text/html"]
     assert "500/500" in bar["data"]["text/html"]
     assert '<progress value="500" max="500">' in bar["data"]["text/html"]
     stopped, gone = early
