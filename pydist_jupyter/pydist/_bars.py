@@ -45,9 +45,9 @@ class Bar(tqdm):  # type: ignore[misc]
     def _html(self, state: dict[str, Any]) -> str:
         before, _, after = self.format_meter(**{**state, "bar_format": "{l_bar}\0{r_bar}"}).partition("\0")
         size = f' value="{min(state["n"], state["total"])}" max="{state["total"]}"' if state["total"] else ""
-        label = f"worker {current_node().pid}: {before.strip('| ')}"
+        name = f"worker {current_node().pid}: {before.strip('| ')}"
         return (
-            f"<div><code>{html.escape(label)}</code> <progress{size}></progress> "
+            f"<div><code>{html.escape(name)}</code> <progress{size}></progress> "
             f"<code>{html.escape(after.lstrip('| '))}</code></div>"
         )
 
