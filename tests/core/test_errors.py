@@ -7,7 +7,6 @@ import concurrent.futures
 import json
 import pickle
 import subprocess
-import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -93,8 +92,8 @@ ERRORS: list[tuple[Callable[[], BaseException], list[str], bool]] = [
     (lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), ["encoding", "object", "start", "end", "reason"], True),
     (lambda: SyntaxError("bad", ("file", 3, 4, "text", 3, 5)), ["msg", "filename", "lineno", "offset", "text"], True),
     (lambda: ImportError("no x", name="x", path="/y"), ["msg", "name", "path"], True),
-    (lambda: AttributeError("no x", name="x", obj=5), ["name", "obj"], sys.version_info >= (3, 12)),
-    (lambda: NameError("no x", name="x"), ["name"], sys.version_info >= (3, 12)),
+    (lambda: AttributeError("no x", name="x", obj=5), ["name", "obj"], False),
+    (lambda: NameError("no x", name="x"), ["name"], False),
     (lambda: StopIteration(7), ["value"], True),
     (lambda: SystemExit(3), ["code"], True),
     (KeyboardInterrupt, ["args"], True),
