@@ -5,6 +5,7 @@
     python3 run.py test                every check: style, types, imports, all tests
     python3 run.py test ARGUMENTS      only pytest, with these arguments
     python3 run.py lint                style, types and imports
+    python3 run.py versions [PYTHON]   tests of kernel and magics on the oldest ipykernel and IPython, with that Python
 
 The first use makes the virtual environment .venv beside this file and installs the project there; later ones find it.
 Nothing but the standard library may be imported here.
@@ -18,6 +19,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent
@@ -30,7 +32,11 @@ OLDEST = (3, 11)
 NEWER_NAMES = ("python3.14", "python3.13", "python3.12", "python3.11")
 
 FOR_JOB = ("widgets", "examples")
+FOR_VERSIONS = ("widgets", "examples", "test")
 FOR_TEST = ("widgets", "examples", "test", "dev")
+
+# The least that pyproject.toml asks for.
+OLDEST_OF_JUPYTER = ("ipykernel==7.1.*", "ipython==9.0.*")
 
 NOTEBOOK = Path("notebooks", "01-first-workers.ipynb")
 HTML = Path("build", "first-workers.html")
@@ -62,6 +68,8 @@ def main(arguments: list[str]) -> int:
             prepare(FOR_TEST)
             provide_chromium()
             return run_module("pytest", *rest) if rest else report({**lint(), **tests()})
+        if command == "versions" and len(rest) <= 1:
+            return versions(rest[0] if rest else sys.executable)
     except SetupError as error:
         print(f"run.py: {error}", file=sys.stderr)
         return 1
@@ -104,6 +112,24 @@ def tests() -> dict[str, int]:
         "other tests": run_module("pytest", "-m", REST, "--durations=10"),
     }
     return {name: 0 if code == NO_TESTS_COLLECTED else code for name, code in codes.items()}
+
+
+def versions(python: str) -> int:
+    """Test kernel and magics on the oldest versions that are supported, in an environment that is removed again."""
+    with tempfile.TemporaryDirectory(prefix="pydist-versions-") as folder:
+        own = Path(folder, "venv", BIN.name, "python")
+        say(f"making a virtual environment with {python}, {', '.join(OLDEST_OF_JUPYTER)}")
+        run_quietly("it could not be made", python, "-m", "venv", own.parents[1])
+        run_quietly(
+            "the installation failed",
+            own,
+            "-m",
+            "pip",
+            "install",
+            f"{TOP}[{','.join(FOR_VERSIONS)}]",
+            *OLDEST_OF_JUPYTER,
+        )
+        return call(own, "-m", "pytest", "-q", "tests/kernel", "tests/magics")
 
 
 def report(codes: dict[str, int]) -> int:

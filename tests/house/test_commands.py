@@ -31,7 +31,15 @@ def test_the_extras_that_it_installs_exist() -> None:
     assert set(run.FOR_JOB) | set(run.FOR_TEST) <= set(SETTINGS["project"]["optional-dependencies"])
 
 
-@pytest.mark.parametrize("arguments", [["jobb"], ["job", "surplus"], ["lint", "surplus"], []])
+def test_the_oldest_versions_that_it_tests_are_those_that_are_asked_for() -> None:
+    for pin in run.OLDEST_OF_JUPYTER:
+        name, _, version = pin.removesuffix(".*").partition("==")
+        asked = next(line for line in SETTINGS["project"]["dependencies"] if line.startswith(f"{name}>="))
+        least = asked.partition(">=")[2].partition(",")[0]
+        assert f"{version}.0".startswith(f"{least}.")
+
+
+@pytest.mark.parametrize("arguments", [["jobb"], ["job", "surplus"], ["lint", "surplus"], ["versions", "a", "b"], []])
 def test_what_it_does_not_understand_it_answers_with_its_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -159,3 +159,14 @@ def test_a_worker_by_hand_is_refused_with_the_reason(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("pydist: worker: this version has workers of its own host only")
     assert done.stderr.count("\n") == 1
+
+
+@kernel
+@slow
+def test_the_notebook_asks_for_workers_in_its_metadata(tmp_path: Path) -> None:
+    save(tmp_path / "a.ipynb", "__import__('pydist').workers()", pydist={"workers": 2})
+    assert pydist("run", "a.ipynb", "-o", "out.ipynb", folder=tmp_path).returncode == 0
+    assert read(tmp_path / "out.ipynb") == ["[2, 3]"]
+    # The command line decides if it says something.
+    assert pydist("run", "a.ipynb", "-p", "1", "-o", "out.ipynb", folder=tmp_path).returncode == 0
+    assert read(tmp_path / "out.ipynb") == ["[2]"]

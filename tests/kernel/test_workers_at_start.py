@@ -72,3 +72,20 @@ def test_the_kernel_answers_while_workers_start_and_the_first_cell_can_be_interr
         machines.write_text("*\n")
         assert "line 1 of" in second.wait().stderr
         assert second.result == "'ran'"
+
+
+def test_settings_are_taken_from_the_command_line_the_environment_and_config_in_this_order() -> None:
+    with LiveKernel(
+        "--PyDist.output_limit=1234", environment={"PYDIST_OUTPUT_LIMIT": "9", "PYDIST_FOLD": "0"}
+    ) as kernel:
+        value = "(s := get_ipython()._pydist_session.settings).output_limit, s.fold"
+        assert kernel.evaluate(value) == (1234, False)
+        assert kernel.run("%config PyDist.output_limit = 77").status == "ok"
+        assert kernel.evaluate(value) == (77, False)
+
+
+def test_the_machine_file_is_read_by_the_kernel(tmp_path: Path) -> None:
+    machines = tmp_path / "machines"
+    machines.write_text("# none\n")
+    with LiveKernel("--machine-file", str(machines)) as kernel:
+        assert f"the machine file {machines} names no machine" in kernel.run("1").stderr
