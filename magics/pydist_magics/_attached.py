@@ -28,6 +28,7 @@ from traitlets.config import Config
 
 from pydist._displays import display_message, publish
 from pydist._runtime.current import CURRENT_CALL
+from pydist._runtime.shield import shield_of_this_thread, strike
 
 __all__ = ["open_kernel"]
 
@@ -84,6 +85,18 @@ class _Publisher(ZMQDisplayPublisher):
 class _Shell(ZMQInteractiveShell):
     display_pub_class = Type(_Publisher)  # type: ignore[mutable-override]
 
+    def run_cell(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a cell that an interrupt can reach, in a sleep too."""
+        shield = shield_of_this_thread()
+        cell = object()
+        shield.open(cell)
+        self.kernel.running = shield, cell
+        try:
+            return super().run_cell(*args, **kwargs)
+        finally:
+            self.kernel.running = None
+            shield.close()
+
     def ask_exit(self) -> None:
         """Let the console go; the kernel stays for the next one."""
         self.exit_now = False
@@ -95,8 +108,7 @@ class _Kernel(IPythonKernel):
     implementation = "pydist-worker"
     shell_class = Type(_Shell)  # type: ignore[mutable-override]
     user_module = AnyTrait()
-    _thread = 0
-    _running = False
+    running: Any = None
 
     @default("user_module")
     def _main(self) -> Any:
@@ -118,26 +130,13 @@ class _Kernel(IPythonKernel):
 
     _waiting: Any = None
 
-    async def do_execute(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Run what the console sends, noting where."""
-        self._thread, self._running = threading.get_ident(), True
-        try:
-            reply: dict[str, Any] = await super().do_execute(*args, **kwargs)
-        finally:
-            self._running = False
-        return reply
-
     async def interrupt_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Interrupt what the console runs. In the control thread."""
         waiting = self._waiting
         if waiting is not None:
             waiting[0].call_soon_threadsafe(waiting[1].cancel)
-        elif self._running:
-            import ctypes
-
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(self._thread), ctypes.py_object(KeyboardInterrupt)
-            )
+        elif (running := self.running) is not None:
+            strike(*running)
         self._answer(stream, "interrupt_reply", {"status": "ok"}, parent, ident)
 
     async def shutdown_request(self, stream: Any, ident: Any, parent: Any) -> None:

@@ -126,7 +126,9 @@ def test_what_a_call_displays_stays_in_its_cell(kernel: FrontEnd) -> None:
         assert console.run("get_ipython().__class__.__name__")[1] == "'_Shell'"
 
 
-@pytest.mark.parametrize("code", ["while True: pass", "import asyncio; await asyncio.sleep(60)"])
+@pytest.mark.parametrize(
+    "code", ["while True: pass", "import time; time.sleep(600)", "import asyncio; await asyncio.sleep(60)"]
+)
 def test_a_console_can_interrupt_what_it_runs(code: str, kernel: FrontEnd) -> None:
     with Console(attach(kernel, 2)) as console:
         number = console.begin(f"print('begun', flush=True)\n{code}")
