@@ -135,8 +135,8 @@ class Connection:
             shield.lower()
 
     def _write_all(self, data: bytes, buffers: Sequence[memoryview], shield: Shield) -> None:
-        self._outbox.append(memoryview(data))
-        self._outbox.extend(buffers)
+        # In one step: a frame that somebody posts between a header and its buffers would be taken for the buffers.
+        self._outbox.extend([memoryview(data), *buffers])
         self._drain_waiting(shield.wake_fd())
 
     def _drain_waiting(self, wake: int) -> None:
