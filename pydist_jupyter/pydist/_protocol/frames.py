@@ -23,8 +23,10 @@ from typing import NamedTuple
 
 __all__ = [
     "ASK",
+    "BACK",
     "CALL",
     "CANCEL",
+    "CUT",
     "DEFINE",
     "DONE",
     "ENDED",
@@ -44,6 +46,7 @@ __all__ = [
     "REFS",
     "RELEASE",
     "RESULT",
+    "STAR",
     "Frame",
     "FrameParser",
     "pack",
@@ -69,11 +72,14 @@ MEMBERS = 17  # who is in the cluster
 JOIN = 18  # end of the handshake: who you are
 EXIT = 19  # please leave
 ENDED = 20  # the request rid, which was answered while it went on, has ended now
+BACK = 21  # of the items of request rid (MAP) only the first aux are done here; 0: it is not answered at all
 
 # Flags
 KEEP = 1  # CALL: keep the result there, answer DONE
 QUIET = 2  # CALL: no answer at all (remote_do)
-MAP = 32  # CALL: the body is a list of argument tuples; answer (values, failure or None), stopping at the first failure
+MAP = 32  # CALL: the body is a list of items; answer (values, failure or None), stopping at the first failure
+CUT = 4  # CALL with MAP: what has not begun when the call lasts may be given back
+STAR = 8  # CALL with MAP: the items are argument tuples
 REFS = 64  # the body has references in it: whoever drops the frame unread must let go of them
 INLINE = 4  # DONE: the kept value is small and travels along
 
@@ -85,7 +91,7 @@ _pack_header = _HEADER.pack
 _unpack_header = _HEADER.unpack_from
 
 #: A body larger than this is received into memory of its own instead of being joined from pieces.
-#: It equals the size of one receive: anything smaller arrives in a few of them.
+#: Anything smaller arrives in a few receives.
 LARGE = 256 * 1024
 
 
@@ -117,7 +123,7 @@ def pack_sizes(sizes: Sequence[int]) -> bytes:
 class FrameParser:
     """Turns received bytes into frames.
 
-    The caller asks `target` where to receive: None means "anything up to 256 KB, give it to `feed`", a memoryview
+    The caller asks `target` where to receive: None means "anything up to some KB, give it to `feed`", a memoryview
     means "right here, then tell `filled` how much". Both return the frames that are complete.
 
     Args:

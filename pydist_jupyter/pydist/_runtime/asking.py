@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ from pydist._runtime.failures import decode_failure
 from pydist._runtime.namespaces import namespace
 from pydist._runtime.output import Desk
 from pydist._runtime.peers import Peers
-from pydist._runtime.pickling import Knowledge, Outgoing, decode, is_plain
+from pydist._runtime.pickling import Knowledge, Outgoing, are_plain, decode, is_plain
 from pydist._runtime.reader import Reader
 from pydist._runtime.shield import MAIN, shield_of_this_thread
 from pydist._runtime.slots import Slot
@@ -45,8 +45,6 @@ _NO_KEYWORDS: dict[str, Any] = {}
 _NUMBERED = (FunctionType, BuiltinFunctionType)
 #: A body above this is written beside its header instead of being joined to it.
 _JOIN = 64 * 1024
-#: A batch up to this length is looked through for values that need no care.
-_FEW = 32
 #: So long does whoever finds a worker gone wait for the news how that has ended (seconds).
 _NEWS = 1.0
 
@@ -132,7 +130,10 @@ class Asking:
     # ---- a function for many calls
 
     def prepare(self, pid: int, f: Any) -> Prepared:
-        """Send a function, with all that it captures and mentions now, once; the calls that follow carry its number."""
+        """Send a function, with all that it captures and mentions now, once; the calls that follow carry its number.
+
+        If it is small it goes out with the first of them.
+        """
         connection = self.peers.connection(pid)
         with connection.knowledge.lock:
             job = Outgoing(self.definitions, connection.knowledge)
@@ -141,22 +142,35 @@ class Asking:
             prelude = job.prelude(self.next_id())
             self.send_ahead(job, connection)
             first, rest = pieces(FUNCTION, 0, data, buffers, number, 0, job.flags)
-            connection.send(prelude + first, rest)
+            if rest:
+                connection.send(prelude + first, rest)
+            else:
+                connection.hold(prelude + first)
             job.commit()
         return Prepared(number, connection)
 
-    def call_prepared(self, pid: int, prepared: Prepared, batch: list[tuple[Any, ...]]) -> Slot:
-        """Map a prepared function over a batch of argument tuples; the answer is ``(values, failure or None)``."""
-        connection = prepared.connection
-        slot = Slot(self.next_id(), connection, self.origin())
-        if len(batch) <= _FEW and all(all(map(is_plain, args)) for args in batch):
-            self.ask(connection, slot, pack(CALL, slot.rid, _dumps(batch, 5), prepared.number, slot.origin, MAP))
-            return slot
-        with connection.knowledge.lock:
-            job = Outgoing(self.definitions, connection.knowledge)
-            data, buffers = job.encode(batch)
-            self._send_job(connection, slot, job, b"", CALL, data, buffers, prepared.number, MAP)
-        return slot
+    def map_prepared(self, prepared: Prepared, messages: Sequence[tuple[Slot, list[Any]]], flags: int = 0) -> None:
+        """Map a prepared function over lists of items; the answer to each is ``(values, failure or None)``.
+
+        Args:
+            prepared: the function, which says where.
+            messages: for each list a new slot, for the answer.
+            flags: STAR, CUT.
+
+        Raises:
+            ProcessExitedException: the peer is gone; nothing of it was begun.
+        """
+        number, connection = prepared
+        flags |= MAP
+        if all(are_plain(items) for _, items in messages):
+            data = [pack(CALL, slot.rid, _dumps(items, 5), number, slot.origin, flags) for slot, items in messages]
+            self.ask_all(connection, [slot for slot, _ in messages], b"".join(data))
+            return
+        for slot, items in messages:
+            with connection.knowledge.lock:
+                job = Outgoing(self.definitions, connection.knowledge)
+                body, buffers = job.encode(items)
+                self._send_job(connection, slot, job, b"", CALL, body, buffers, number, flags)
 
     def call_numbered(self, prepared: Prepared, args: tuple[Any, ...], kwargs: dict[str, Any], flags: int) -> Slot:
         """Call a prepared function once."""
@@ -171,7 +185,8 @@ class Asking:
     def forget_prepared(self, pid: int, prepared: Prepared) -> None:
         """The function is not needed any more."""
         if not prepared.connection.closed:
-            prepared.connection.post(pack(FUNCTION, 0, b"", prepared.number))
+            prepared.connection.hold(pack(FUNCTION, 0, b"", prepared.number))
+            self.reader.write_soon(prepared.connection)
 
     # ---- writing requests
 
@@ -218,6 +233,21 @@ class Asking:
         if connection.end is not None and connection.pending.pop(slot.rid, None) is not None:
             # Written, and the peer has ended in this very moment: it may have begun, so this is no matter of sending.
             slot.settle(None, another(connection.end))
+
+    def ask_all(self, connection: Connection, slots: list[Slot], data: bytes) -> None:
+        """Write several requests at once; see `ask`."""
+        *others, last = slots
+        connection.pending.update({slot.rid: slot for slot in others})
+        try:
+            self.ask(connection, last, data)
+        except ProcessExitedException:
+            for slot in others:
+                connection.pending.pop(slot.rid, None)
+            raise
+        if connection.end is not None:
+            for slot in others:
+                if connection.pending.pop(slot.rid, None) is not None:
+                    slot.settle(None, another(connection.end))
 
     def ask_verb(self, pid: int, verb: int, arguments: Any) -> Slot:
         """Ask another process for a verb of its runtime."""

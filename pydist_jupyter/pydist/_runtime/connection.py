@@ -21,8 +21,9 @@ from pydist._runtime.slots import Slot
 __all__ = ["Connection"]
 
 _DONTWAIT = socket.MSG_DONTWAIT
-#: One receive. The parser's threshold for "large" is the same number.
-_CHUNK = 256 * 1024
+#: One receive. Into memory that stays: a new object of this size is mapped and unmapped by the system each time, which
+#: costs more than all the rest.
+_CHUNK = 64 * 1024
 #: Room in the kernel for small messages: a full buffer costs a context switch.
 _SOCKET_BUFFER = 1 << 20
 #: How many pieces one sendmsg may take (IOV_MAX is 1024 everywhere that matters).
@@ -58,6 +59,7 @@ class Connection:
         self._lost = lost
         self._poller = poller
         self._parser = FrameParser(allocate)
+        self._incoming = memoryview(bytearray(_CHUNK))
         self._writing = allocate_lock()
         self._outbox: deque[memoryview] = deque()
         sock.setblocking(True)
@@ -75,11 +77,10 @@ class Connection:
         try:
             target = self._parser.target()
             if target is None:
-                data = self.sock.recv(_CHUNK, _DONTWAIT)
-                n = len(data)
+                n = self.sock.recv_into(self._incoming, 0, _DONTWAIT)
                 if n:
                     self.bytes_in += n
-                    return self._parser.feed(data)
+                    return self._parser.feed(bytes(self._incoming[:n]))
             else:
                 n = self.sock.recv_into(target, 0, _DONTWAIT)
                 if n:
@@ -162,6 +163,10 @@ class Connection:
         """Write a frame without ever waiting; from a reader's thread. A lost peer is somebody else's news."""
         self._outbox.append(memoryview(data))
         self.flush_outbox()
+
+    def hold(self, data: bytes) -> None:
+        """Write a frame together with the next one; see `Reader.write_soon` if none is about to come."""
+        self._outbox.append(memoryview(data))
 
     def flush_outbox(self) -> None:
         """Write what waits, as far as it goes."""

@@ -14,6 +14,7 @@ from typing import Any
 from pydist._errors import ProcessExitedException
 from pydist._protocol.frames import (
     ASK,
+    BACK,
     CALL,
     CANCEL,
     DEFINE,
@@ -126,6 +127,8 @@ class Node(Asking):
             connection.knowledge.digests.add(self.definitions.unpack(bytes(frame.body)))
         elif kind == NAMES:
             connection.knowledge.names.append(frame)
+        elif kind == BACK:
+            self._given_back(connection, frame)
         elif kind == CANCEL:
             self.executor.cancel(connection, frame.rid)
         elif kind in (HOLD, RELEASE):
@@ -156,6 +159,14 @@ class Node(Asking):
             slot.settle(frame)
         else:
             self.discard(frame)
+
+    def _given_back(self, connection: Connection, frame: Frame) -> None:
+        if frame.aux:
+            slot = connection.pending.get(frame.rid)
+            if slot is not None:
+                slot.cut(frame.aux)
+        elif (slot := connection.pending.pop(frame.rid, None)) is not None:
+            slot.settle(frame)
 
     def discard(self, frame: Frame | None) -> None:
         """Drop a frame that nobody will read; references in it are let go of, by reading it all the same."""

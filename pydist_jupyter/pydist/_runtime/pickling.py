@@ -13,7 +13,7 @@ import pickle
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import BuiltinFunctionType, CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +27,13 @@ from pydist._runtime.wrappers import CACHE
 if TYPE_CHECKING:
     from pydist._protocol.frames import Frame
 
-__all__ = ["Knowledge", "Outgoing", "current_job", "decode", "is_plain", "rebuild_exception"]
+__all__ = ["Knowledge", "Outgoing", "are_atoms", "are_plain", "current_job", "decode", "is_plain", "rebuild_exception"]
 
 _ATOMS = frozenset({type(None), bool, int, float, complex})
 _TEXTS = frozenset({str, bytes})
 _MAIN = ("__main__", None)
+#: Lists up to this length are looked through for values that need no care, one by one.
+_FEW = 32
 _dumps = pickle.dumps
 _loads = pickle.loads
 
@@ -329,6 +331,16 @@ def is_plain(value: Any, depth: int = 2) -> bool:
     if kind is tuple:
         return depth > 0 and len(value) <= 8 and all(is_plain(item, depth - 1) for item in value)
     return False
+
+
+def are_atoms(values: Iterable[Any]) -> bool:
+    """Say whether all values are numbers and the like."""
+    return _ATOMS.issuperset(map(type, values))
+
+
+def are_plain(values: list[Any]) -> bool:
+    """Say whether all values are plain, as far as that can be found quickly; see `is_plain`."""
+    return are_atoms(values) or (len(values) <= _FEW and all(map(is_plain, values)))
 
 
 def decode(body: Any, buffers: Sequence[object] = ()) -> Any:
