@@ -19,10 +19,10 @@ from pydist._protocol.frames import (
     HOLD,
     KEEP,
     MAP,
+    NAMES,
     QUIET,
     Frame,
     pack,
-    pack_sizes,
 )
 from pydist._runtime.connection import Connection
 from pydist._runtime.current import CURRENT_CALL
@@ -32,19 +32,18 @@ from pydist._runtime.namespaces import namespace
 from pydist._runtime.output import Desk
 from pydist._runtime.peers import Peers
 from pydist._runtime.pickling import Knowledge, Outgoing, decode, is_plain
+from pydist._runtime.pieces import pieces
 from pydist._runtime.reader import Reader
 from pydist._runtime.shield import MAIN, shield_of_this_thread
 from pydist._runtime.slots import Slot
 from pydist._runtime.sources import identity
 from pydist._runtime.store import Store
 
-__all__ = ["Asking", "Prepared", "pieces"]
+__all__ = ["Asking", "Prepared"]
 
 _dumps = pickle.dumps
 _NO_KEYWORDS: dict[str, Any] = {}
 _NUMBERED = (FunctionType, BuiltinFunctionType)
-#: A body above this is written beside its header instead of being joined to it.
-_JOIN = 64 * 1024
 #: A batch up to this length is looked through for values that need no care.
 _FEW = 32
 #: So long does whoever finds a worker gone wait for the news how that has ended (seconds).
@@ -140,8 +139,7 @@ class Asking:
             number = next(connection.knowledge.numbers)
             prelude = job.prelude(self.next_id())
             self.send_ahead(job, connection)
-            first, rest = pieces(FUNCTION, 0, data, buffers, number, 0, job.flags)
-            connection.send(prelude + first, rest)
+            self._write(connection, prelude, FUNCTION, 0, data, buffers, number, 0, job.flags)
             job.commit()
         return Prepared(number, connection)
 
@@ -189,10 +187,12 @@ class Asking:
     ) -> None:
         prelude = ahead + job.prelude(slot.rid)
         self.send_ahead(job, connection)
-        first, rest = pieces(kind, slot.rid, data, buffers, aux, slot.origin, flags | job.flags)
         shield = shield_of_this_thread()
+        # What is lent must be told, or it never comes back.
         shield.raise_()
         try:
+            lender = connection.lender
+            first, rest = pieces(kind, slot.rid, data, buffers, aux, slot.origin, flags | job.flags, lender)
             self.ask(connection, slot, prelude + first, rest)
             job.commit()
         finally:
@@ -243,8 +243,7 @@ class Asking:
             data, buffers = job.encode(value)
             prelude = job.prelude(rid)
             self.send_ahead(job, connection)
-            first, rest = pieces(kind, rid, data, buffers, 0, origin, flags | job.flags)
-            connection.send(prelude + first, rest)
+            self._write(connection, prelude, kind, rid, data, buffers, 0, origin, flags | job.flags)
             job.commit()
 
     def send_ahead(self, job: Outgoing, connection: Connection) -> None:
@@ -255,10 +254,32 @@ class Asking:
         """
         self._note_holders(job, connection)
         if job.ahead is not None:
+            prelude, rid, data, buffers = job.ahead
             try:
-                connection.send(*job.ahead)
+                self._write(connection, prelude, NAMES, rid, data, buffers, 0, 0, 0)
             except EOFError:
                 raise self.gone(connection) from None
+
+    @staticmethod
+    def _write(
+        connection: Connection,
+        prelude: bytes,
+        kind: int,
+        rid: int,
+        data: Any,
+        buffers: list[memoryview],
+        aux: int,
+        origin: int,
+        flags: int,
+    ) -> None:
+        shield = shield_of_this_thread()
+        # What is lent must be told, or it never comes back.
+        shield.raise_()
+        try:
+            first, rest = pieces(kind, rid, data, buffers, aux, origin, flags, connection.lender)
+            connection.send(prelude + first, rest)
+        finally:
+            shield.lower()
 
     def _note_holders(self, job: Outgoing, connection: Connection) -> None:
         """Tell the owners of the references in a message who will hold them, before the message goes."""
@@ -382,19 +403,6 @@ def _encode_call(
         )
         raise
     return number, ahead, data, buffers
-
-
-def pieces(
-    kind: int, rid: int, data: Any, buffers: list[memoryview], aux: int, origin: int, flags: int
-) -> tuple[bytes, list[memoryview]]:
-    """Return a frame as the bytes to write first and the memory to write behind them."""
-    if not buffers and len(data) <= _JOIN:
-        return pack(kind, rid, bytes(data), aux, origin, flags), []
-    sizes = pack_sizes([buffer.nbytes for buffer in buffers])
-    header = pack(kind, rid, b"", aux, origin, flags, len(buffers))
-    # The header tells the length of sizes and pickle, which are written behind it without being joined.
-    length = len(sizes) + len(data)
-    return length.to_bytes(8, "little") + header[8:] + sizes, [memoryview(data), *buffers]
 
 
 def another(why: ProcessExitedException) -> ProcessExitedException:

@@ -168,6 +168,9 @@ class Executor:
             self.fail(call, error)
         else:
             if value is not LATER:
+                # What came in is let go of before the answer goes out: whoever sent it can use its memory again then.
+                f = args = kwargs = None
+                self._node.returns.begin()
                 self.answer(call, value)
         finally:
             CURRENT_CALL.reset(token)

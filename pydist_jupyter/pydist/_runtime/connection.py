@@ -9,14 +9,18 @@ from _thread import allocate_lock
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydist._errors import ProcessExitedException
-from pydist._protocol.frames import Frame, FrameParser
+from pydist._protocol.frames import Frame, FrameParser, Loan
 from pydist._runtime.buffers import allocate
 from pydist._runtime.poller import READ, WRITE, Poller
 from pydist._runtime.shield import LOOK, Shield, shield_of_this_thread
 from pydist._runtime.slots import Slot
+
+if TYPE_CHECKING:
+    from pydist._runtime.mappings import Borrower
+    from pydist._runtime.segments import Lender
 
 __all__ = ["Connection"]
 
@@ -55,9 +59,12 @@ class Connection:
         self.last_heard = 0.0
         #: What the pickling room knows about this peer.
         self.knowledge: Any = None
+        #: For large buffers, if the two have agreed on it: what we lend the peer, and how we see what it lends us.
+        self.lender: Lender | None = None
+        self.borrower: Borrower | None = None
         self._lost = lost
         self._poller = poller
-        self._parser = FrameParser(allocate)
+        self._parser = FrameParser(allocate, self._borrow)
         self._writing = allocate_lock()
         self._outbox: deque[memoryview] = deque()
         sock.setblocking(True)
@@ -90,6 +97,11 @@ class Connection:
         except OSError as error:
             raise EOFError(str(error)) from None
         raise EOFError
+
+    def _borrow(self, loan: Loan) -> object:
+        if self.borrower is None:
+            raise OSError("the peer lends memory to a process that has not agreed to open it")
+        return self.borrower.borrow(loan)
 
     def watch(self) -> None:
         """Give the stream to the poller."""
@@ -163,6 +175,10 @@ class Connection:
         self._outbox.append(memoryview(data))
         self.flush_outbox()
 
+    def put_in_line(self, data: bytes) -> None:
+        """Have a frame go out together with the next one that is written; until then it waits."""
+        self._outbox.append(memoryview(data))
+
     def flush_outbox(self) -> None:
         """Write what waits, as far as it goes."""
         # Whoever has the lock empties the outbox; look again afterwards for what came in that moment.
@@ -232,6 +248,8 @@ class Connection:
         if self.closed:
             return
         self.closed = True
+        if self.lender is not None:
+            self.lender.close()
         if not self.parked:
             try:
                 self._poller.unregister(self.fd)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from types import BuiltinFunctionType, CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
-from pydist._protocol.frames import DEFINE, FUNCTION, MAX_BUFFERS, NAMES, REFS, pack, pack_sizes
+from pydist._protocol.frames import DEFINE, FUNCTION, MAX_BUFFERS, NAMES, REFS, pack
 from pydist._runtime.buffers import OUT_OF_BAND
 from pydist._runtime.definitions import Definitions, digest_of
 from pydist._runtime.namespaces import MISSING, STABLE, mentions, travels_by_value
@@ -133,8 +133,8 @@ class Outgoing:
         self.needed: list[bytes] = []
         #: References met: (owner, RRID).
         self.refs: list[Any] = []
-        #: A message to be written before this one, with its buffers: large globals.
-        self.ahead: tuple[bytes, list[memoryview]] | None = None
+        #: Large globals, to be written before this message: definitions, the request that uses them, pickle, buffers.
+        self.ahead: tuple[bytes, int, bytes, list[memoryview]] | None = None
         self._digests: list[bytes] = []
         self._sent: dict[tuple[str, str], tuple[Any, bytes]] = {}
         self._numbered: tuple[Any, CodeType | None, int] | None = None
@@ -243,8 +243,7 @@ class Outgoing:
             return pack(NAMES, rid, body)
         if len(large) > MAX_BUFFERS:
             raise pickle.PicklingError(f"the globals that the function uses have more than {MAX_BUFFERS:,} arrays")
-        sizes = pack_sizes([buffer.nbytes for buffer in large])
-        self.ahead = (self._definitions() + pack(NAMES, rid, sizes + body, nbuf=len(large)), large)
+        self.ahead = (self._definitions(), rid, body, large)
         return b""
 
     # ---- functions by number
