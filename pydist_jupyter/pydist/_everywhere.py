@@ -21,6 +21,7 @@ from pydist._runtime.alarm import TimeUp, time_limit
 from pydist._runtime.current import current_node
 from pydist._runtime.definitions import digest_of
 from pydist._runtime.node import Node
+from pydist._runtime.once import Once
 from pydist._runtime.sources import identity
 
 __all__ = ["clear", "everywhere", "everywhere_log", "remotecall_eval"]
@@ -169,7 +170,10 @@ def _run_on(targets: list[int], entry: Entry, timeout: float | None) -> list[Any
     """Run an entry on each target at the same time, here last; return the values in order."""
     node = current_node()
     arguments = (entry.source, entry.filename, entry.bindings, entry.mark)
-    futures = [(pid, begin(_run, pid, arguments, {})) for pid in targets if pid != node.pid]
+    others = [pid for pid in targets if pid != node.pid]
+    with Once(node.pool) as once:
+        alike = once if len(others) > 1 else None
+        futures = [(pid, begin(_run, pid, arguments, {}, alike)) for pid in others]
     failures: list[Exception] = []
     here = [pid for pid in targets if pid == node.pid]
     results: dict[int, list[Any]] = {}
@@ -361,7 +365,9 @@ def remotecall_eval(module: str, pids: int | Iterable[int], code: str, **binding
     ast.parse(source, name)
     _remember_source(name, source)
     targets = [pids] if isinstance(pids, int) else flatten(pids)
-    futures = [begin(_eval, pid, (module, source, name, {**bindings, **inserted}), {}) for pid in targets]
+    with Once(current_node().pool) as once:
+        arguments = (module, source, name, {**bindings, **inserted})
+        futures = [begin(_eval, pid, arguments, {}, once if len(targets) > 1 else None) for pid in targets]
     values, failures = [], []
     for future in futures:
         try:

@@ -20,6 +20,7 @@ from pydist import frontend
 from pydist._errors import ProcessExitedException, remote_exception, unwrap
 from pydist._runtime.asking import Prepared
 from pydist._runtime.node import Node
+from pydist._runtime.once import Once
 from pydist._runtime.shield import shield_of_this_thread
 from pydist._runtime.slots import Slot
 
@@ -184,6 +185,7 @@ class Run:
         self._later: list[tuple[float, tuple[int, Row]]] = []
         self._failures: dict[int, _Item] = {}
         self._prepared: dict[int, Prepared] = {}
+        self._once = Once(node.pool)
         self._flying: dict[int, list[_Batch]] = {}
         #: Workers that nothing can be sent to.
         self._gone: set[int] = set()
@@ -254,6 +256,7 @@ class Run:
             flying = self._cancel()
             for pid, prepared in self._prepared.items():
                 self._node.forget_prepared(pid, prepared)
+            self._once.close()
         finally:
             shield.lower()
         if not finished and flying:
@@ -303,7 +306,7 @@ class Run:
         try:
             prepared = self._prepared.get(pid)
             if prepared is None or prepared.connection.closed:
-                prepared = self._prepared[pid] = node.prepare(pid, self._f)
+                prepared = self._prepared[pid] = node.prepare(pid, self._f, self._once)
             # From the sending to the noting no interrupt: what is sent must be known, or nobody stops it.
             shield.raise_()
             try:

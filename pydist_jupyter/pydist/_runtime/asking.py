@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ from pydist._runtime.current import CURRENT_CALL
 from pydist._runtime.definitions import Definitions
 from pydist._runtime.failures import decode_failure
 from pydist._runtime.namespaces import namespace
+from pydist._runtime.once import Buffer, Once
 from pydist._runtime.output import Desk
 from pydist._runtime.peers import Peers
 from pydist._runtime.pickling import Knowledge, Outgoing, decode, is_plain
@@ -82,8 +83,16 @@ class Asking:
         router = frontend.router()
         return router.origin() if router is not None else 0
 
-    def call(self, pid: int, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any], flags: int = 0) -> Slot:
-        """Send a call to another process; return the slot of its answer.
+    def call(
+        self,
+        pid: int,
+        f: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        flags: int = 0,
+        once: Once | None = None,
+    ) -> Slot:
+        """Send a call to another process; return the slot of its answer. ``once``: others get the same call.
 
         Raises:
             ValueError, ProcessExitedException: there is no such process.
@@ -100,7 +109,7 @@ class Asking:
             )
             return slot
         with knowledge.lock:
-            job = Outgoing(self.definitions, knowledge)
+            job = Outgoing(self.definitions, knowledge, once)
             number, ahead, data, buffers = _encode_call(job, f, args, kwargs)
             self._send_job(connection, slot, job, ahead, CALL, data, buffers, number, flags)
         return slot
@@ -130,12 +139,15 @@ class Asking:
 
     # ---- a function for many calls
 
-    def prepare(self, pid: int, f: Any) -> Prepared:
-        """Send a function, with all that it captures and mentions now, once; the calls that follow carry its number."""
+    def prepare(self, pid: int, f: Any, once: Once | None = None) -> Prepared:
+        """Send a function, with all that it captures and mentions now, once; the calls that follow carry its number.
+
+        ``once``: others get the same function, as it was when the first of them got it.
+        """
         connection = self.peers.connection(pid)
         with connection.knowledge.lock:
-            job = Outgoing(self.definitions, connection.knowledge)
-            data, buffers = job.encode(f)
+            job = Outgoing(self.definitions, connection.knowledge, once)
+            data, buffers = job.encode_alike("function", f)
             number = next(connection.knowledge.numbers)
             prelude = job.prelude(self.next_id())
             self.send_ahead(job, connection)
@@ -181,7 +193,7 @@ class Asking:
         ahead: bytes,
         kind: int,
         data: Any,
-        buffers: list[memoryview],
+        buffers: Sequence[Buffer],
         aux: int,
         flags: int,
     ) -> None:
@@ -191,8 +203,7 @@ class Asking:
         # What is lent must be told, or it never comes back.
         shield.raise_()
         try:
-            lender = connection.lender
-            first, rest = pieces(kind, slot.rid, data, buffers, aux, slot.origin, flags | job.flags, lender)
+            first, rest = pieces(kind, slot.rid, data, buffers, aux, slot.origin, flags | job.flags, connection)
             self.ask(connection, slot, prelude + first, rest)
             job.commit()
         finally:
@@ -267,7 +278,7 @@ class Asking:
         kind: int,
         rid: int,
         data: Any,
-        buffers: list[memoryview],
+        buffers: Sequence[Buffer],
         aux: int,
         origin: int,
         flags: int,
@@ -276,7 +287,7 @@ class Asking:
         # What is lent must be told, or it never comes back.
         shield.raise_()
         try:
-            first, rest = pieces(kind, rid, data, buffers, aux, origin, flags, connection.lender)
+            first, rest = pieces(kind, rid, data, buffers, aux, origin, flags, connection)
             connection.send(prelude + first, rest)
         finally:
             shield.lower()
@@ -392,11 +403,11 @@ class Asking:
 
 def _encode_call(
     job: Outgoing, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[int, bytes, Any, list[memoryview]]:
+) -> tuple[int, bytes, Any, Sequence[Buffer]]:
     """Return the number of a function or 0, what goes ahead of it, and the pickle with its buffers."""
     try:
         number, ahead = job.function_number(f)
-        data, buffers = job.encode((args, kwargs) if number else (f, args, kwargs))
+        data, buffers = job.encode_alike(bool(number), (args, kwargs) if number else (f, args, kwargs))
     except Exception as error:
         error.add_note(
             f"this was about sending {getattr(f, '__name__', f)!s} and its arguments to process {job.knowledge.pid}"

@@ -54,6 +54,7 @@ class Connection:
         self.last_read = 0.0
         self.hot = 0
         self.spin_misses = 0
+        #: What was lent counts as if it had gone through the stream.
         self.bytes_in = 0
         self.bytes_out = 0
         self.last_heard = 0.0
@@ -101,6 +102,7 @@ class Connection:
     def _borrow(self, loan: Loan) -> object:
         if self.borrower is None:
             raise OSError("the peer lends memory to a process that has not agreed to open it")
+        self.bytes_in += loan.size
         return self.borrower.borrow(loan)
 
     def watch(self) -> None:

@@ -19,12 +19,12 @@ import sys
 import threading
 from collections import Counter
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydist._protocol.frames import Loan
 from pydist._runtime.mappings import max_descriptors, read_notes
 
-__all__ = ["LEND_FROM", "Lender", "Pool", "Segment"]
+__all__ = ["LEND_FROM", "Frozen", "Lender", "Pool", "Segment", "raw"]
 
 #: Buffers at least this large are lent (bytes). Measured cross-over with the stream.
 LEND_FROM = 1 << 20
@@ -92,6 +92,23 @@ class Segment:
             self.memory.close()
 
 
+class Frozen(NamedTuple):
+    """The copy of a buffer that lies at the start of a segment."""
+
+    segment: Segment
+    nbytes: int
+
+    @property
+    def view(self) -> memoryview:
+        """The copy, to be read."""
+        return memoryview(self.segment.memory)[: self.nbytes]
+
+
+def raw(buffer: memoryview | Frozen) -> memoryview:
+    """Return the bytes of a buffer."""
+    return buffer.view if isinstance(buffer, Frozen) else buffer
+
+
 class Pool:
     """The segments of one process."""
 
@@ -104,6 +121,8 @@ class Pool:
         self.segments: dict[int, Segment] = {}
         #: Those that nobody uses; the one used last at the end.
         self.free: list[Segment] = []
+        #: How many peers can open our memory.
+        self.lenders = 0
         self._count = 0
         self._trust = _TRUST
         self._probe: list[int] = []
@@ -151,6 +170,18 @@ class Pool:
                 self._trust = max(0, self._trust - 1)
             segment.holds = 1
             return segment
+
+    def copy(self, buffer: memoryview, sure: bool = False) -> Frozen | None:
+        """Return a copy of a buffer in a segment, held once; see `take`."""
+        segment = self.take(buffer.nbytes, sure) if self.lenders else None
+        if segment is None:
+            return None
+        try:
+            segment.fill(buffer)
+        except OSError:  # no memory for new pages
+            self.let_go(segment, spoiled=True)
+            return None
+        return Frozen(segment, buffer.nbytes)
 
     def _make(self, size: int) -> Segment | None:
         if not self._most_bytes:
@@ -229,26 +260,25 @@ class Lender:
         self._holds: Counter[int] = Counter()
         self.lent = 0
         self._closed = False
+        with pool.lock:
+            pool.lenders += 1
 
-    def lend(self, buffer: memoryview) -> Loan | None:
-        """Copy a buffer to where the peer can open it; None: it must go through the stream."""
-        size = buffer.nbytes
-        if self._closed or (self.lent and self.lent + size > _LENT_BYTES):
+    def lend(self, buffer: memoryview | Frozen) -> Loan | None:
+        """Copy a buffer to where the peer can open it, if it is not there; None: it must go through the stream."""
+        if type(buffer) is Frozen:
+            return self._lend(buffer)
+        assert type(buffer) is memoryview
+        if self.lent and self.lent + buffer.nbytes > _LENT_BYTES:
             return None
-        segment = self._pool.take(size)
-        if segment is None:
+        copied = self._pool.copy(buffer)
+        if copied is None:
             return None
-        try:
-            segment.fill(buffer)
-        except OSError:  # no memory for new pages
-            self._pool.let_go(segment, spoiled=True)
-            return None
-        loan = self.lend_again(segment, size)
-        self._pool.let_go(segment)
+        loan = self._lend(copied)
+        self._pool.let_go(copied.segment)
         return loan
 
-    def lend_again(self, segment: Segment, size: int) -> Loan | None:
-        """Lend what is in a segment already."""
+    def _lend(self, copied: Frozen) -> Loan | None:
+        segment, size = copied
         with self._pool.lock:
             if self._closed:
                 return None
@@ -276,6 +306,7 @@ class Lender:
     def close(self) -> None:
         """The stream has ended. The peer may live and look at what it has, so that is never written again."""
         with self._pool.lock:
+            self._pool.lenders -= not self._closed
             self._closed = True
             for number, n in list(self._holds.items()):
                 for _ in range(n):
