@@ -232,6 +232,8 @@ def _note_own(node: Node, pid: int, names: list[str], classes: list[bytes]) -> N
 
 
 _ABSENT = object()
+#: Code that looks its names up when it runs.
+_RUNS_LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.GeneratorExp)
 
 
 def _run(source: str, filename: str, bindings: dict[str, Any], mark: str) -> tuple[Any, list[str], list[bytes]]:
@@ -252,6 +254,9 @@ def _run(source: str, filename: str, bindings: dict[str, Any], mark: str) -> tup
     main.update(bindings)
     before = {name: id(value) for name, value in main.items()}
     value = execute(tree, filename, main)
+    if not any(isinstance(part, _RUNS_LATER) for part in ast.walk(tree)):
+        for name in renamed.values():  # what was inserted may be large, and nothing can ask for it any more
+            main.pop(name, None)
     names = sorted(
         {*bound_names(tree), *(name for name, value in main.items() if before.get(name) != id(value))} & set(main)
     )
@@ -421,3 +426,7 @@ def _clear(names: list[str]) -> None:
     for name in names:
         if name in main:
             main[name] = None
+            for peer in current_node().peers.all():
+                # What is noted of the name keeps the object, too.
+                if peer.connection is not None and (_MAIN, name) in (own := peer.connection.knowledge.own):
+                    own[_MAIN, name] = None

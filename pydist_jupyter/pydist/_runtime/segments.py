@@ -39,9 +39,10 @@ _SHARE_OF_MEMORY = 1 / 4
 #: And one in so many of its descriptors.
 _SHARE_OF_DESCRIPTORS = 8
 #: Pages that nobody has used before cost more than the stream, so segments are made on trust: at first so many, one
-#: more for each that comes back.
+#: more for each that comes back, and for each so many buffers that had to go through the stream.
 _TRUST = 2
 _MOST_TRUST = 16
+_MISSES = 4
 _GRAIN = 1 << 16
 
 
@@ -124,7 +125,7 @@ class Pool:
         #: How many peers can open our memory.
         self.lenders = 0
         self._count = 0
-        self._trust = _TRUST
+        self._trust = float(_TRUST)
         self._probe: list[int] = []
         self._timer: threading.Timer | None = None
         self._most_bytes = self._most_segments = 0
@@ -163,11 +164,12 @@ class Pool:
                 segment = min(reversed(fitting), key=lambda segment: segment.size)
                 self.free.remove(segment)
             else:
-                made = self._make(size) if sure or self._trust > 0 else None
+                made = self._make(size) if sure or self._trust >= 1 else None
                 if made is None:
+                    self._trust += 1 / _MISSES
                     return None
                 segment = made
-                self._trust = max(0, self._trust - 1)
+                self._trust -= not sure
             segment.holds = 1
             return segment
 
