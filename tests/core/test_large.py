@@ -403,3 +403,28 @@ def test_a_message_beyond_4_gib_arrives(pids: list[int]) -> None:
 def test_large_text_and_bytes_arrive(pair: tuple[int, int]) -> None:
     values = ["ä" * 3_000_000, b"x" * 5_000_000, bytearray(b"y" * 2_000_000)]
     assert pydist.remotecall_fetch(same, pair[0], values) == values
+
+
+# ---- who writes
+
+
+def test_a_function_that_writes_gets_copies_and_loans_again_when_it_has_stopped_writing(pids: list[int]) -> None:
+    a = array(1, 1_200_000)
+
+    def work(a: Array, write: bool) -> bool:
+        if write:
+            a += 1
+        base: Any = a
+        while isinstance(base, np.ndarray | memoryview):
+            base = base.base if isinstance(base, np.ndarray) else base.obj
+        return type(base).__name__ == "Mapping"
+
+    def lent(write: bool, n: int) -> list[bool]:
+        return [pydist.remotecall_fetch(work, pids[0], a, write) for _ in range(n)]
+
+    lent(False, 2)  # the first may go through the stream
+    assert lent(False, 3) == [True] * 3
+    assert lent(True, 5) == [True, *[False] * 4]
+    assert True in lent(False, 20)
+    assert lent(False, 20) == [True] * 20
+    assert total(a) == 1_200_000

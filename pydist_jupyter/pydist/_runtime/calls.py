@@ -26,6 +26,7 @@ from pydist._runtime.store import Carried
 
 if TYPE_CHECKING:
     from pydist._runtime.connection import Connection
+    from pydist._runtime.mappings import Mapping
     from pydist._runtime.node import Node
     from pydist._runtime.output import TextBuffer
 
@@ -60,6 +61,7 @@ class Call:
         "cancelled",
         "connection",
         "frame",
+        "loans",
         "local",
         "made",
         "origin",
@@ -83,6 +85,8 @@ class Call:
         #: Calls with equal turns run one after the other; see turns.py.
         self.turn = (0, 0) if frame is None or connection is None else (connection.pid, frame.aux)
         self.answered = False
+        #: Of its large arguments: those to look at when it has ended, see habits.py.
+        self.loans: list[Mapping] | None = None
         self.cancelled = False
         #: When it was interrupted last (monotonic).
         self.struck_at = 0.0
@@ -159,16 +163,20 @@ class Executor:
                     call.shield = None
             if type(value) is CoroutineType:
                 call.made = (f, args, kwargs)
+                call.loans = None
                 self._start_coroutine(call, value)
                 return
         except BaseException as error:
             shield.close()
             with contextlib.suppress(UnboundLocalError):
                 call.made = (f, args, kwargs)
+            call.loans = None
             self.fail(call, error)
         else:
             if value is not LATER:
                 # What came in is let go of before the answer goes out: whoever sent it can use its memory again then.
+                if call.loans:
+                    self._look_at(call)
                 f = args = kwargs = None
                 self._node.returns.begin()
                 self.answer(call, value)
@@ -193,10 +201,20 @@ class Executor:
                 f = knowledge.received[frame.aux] = decode(f.body, f.buffers)
             if frame.flags & MAP:
                 return run_batch, (f, decode(frame.body, frame.buffers)), {}
-            args, kwargs = decode(frame.body, frame.buffers)
+            buffers = frame.buffers
+            if buffers and connection.borrower is not None:
+                buffers, call.loans = connection.borrower.habits.receive(frame.aux, buffers)
+            args, kwargs = decode(frame.body, buffers)
             return f, args, kwargs
         f, args, kwargs = decode(frame.body, frame.buffers)
         return f, args, kwargs
+
+    @staticmethod
+    def _look_at(call: Call) -> None:
+        """Note what the call has made of its large arguments."""
+        loans, call.loans = call.loans, None
+        if loans and call.connection is not None and call.connection.borrower is not None:
+            call.connection.borrower.habits.look(call.turn[1], loans)
 
     def _start_coroutine(self, call: Call, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine on the process's loop; the lane is free meanwhile."""

@@ -20,6 +20,7 @@ from pydist._errors import ProcessExitedException
 from pydist._protocol.frames import MEMBERS, OPENS, pack
 from pydist._protocol.handshake import HandshakeError
 from pydist._runtime.connection import Connection, abstract_address
+from pydist._runtime.habits import Habits
 from pydist._runtime.handshaking import accept, initiate
 from pydist._runtime.mappings import Borrower
 from pydist._runtime.node import Node
@@ -43,6 +44,7 @@ def attach(node: Node, peer: Peer, sock: socket.socket, said: dict[str, Any]) ->
     connection.borrower = _borrower(node, sock, said)
     if connection.borrower is not None:
         connection.borrower.connection = connection
+        connection.borrower.habits = Habits()
         if "opens" in said:  # it has told us, and waits to be told
             connection.post(pack(OPENS, 0, b""))
     if said.get("opens"):

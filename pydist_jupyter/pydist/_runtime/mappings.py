@@ -22,14 +22,14 @@ from pydist._runtime.current import count_of_forks
 if TYPE_CHECKING:
     from pydist._runtime.connection import Connection
 
-__all__ = ["Borrower", "Returns", "read_notes"]
+__all__ = ["Borrower", "Mapping", "Returns", "max_descriptors", "read_notes"]
 
 #: Of the descriptors that a process may have, mappings take no more than one in so many; Python keeps one for each.
 _SHARE_OF_DESCRIPTORS = 4
 _MOST_DESCRIPTORS = 1 << 16  # the kernel's usual bound for mappings, too
 
 
-class _Mapping(mmap.mmap):
+class Mapping(mmap.mmap):
     """A loan as it is seen here."""
 
     borrower: Borrower | None = None
@@ -56,6 +56,8 @@ class Borrower:
         self._process, fd, device, inode = map(int, said)
         self._returns = returns
         self.connection: Connection | None = None
+        #: What the functions that this peer calls do with its loans; for whoever runs them.
+        self.habits: Any = None
         os.close(self._open(fd, device, inode))
         self._device = device
 
@@ -75,7 +77,7 @@ class Borrower:
         """
         fd = self._open(loan.fd, self._device, loan.inode)
         try:
-            mapping = _Mapping(fd, loan.size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
+            mapping = Mapping(fd, loan.size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
         finally:
             os.close(fd)
         mapping.number, mapping.born = loan.number, count_of_forks()
@@ -87,7 +89,7 @@ class Borrower:
         memoryview(buffer).cast("B")[:] = mapping  # type: ignore[arg-type]
         return buffer
 
-    def give_back(self, mapping: _Mapping) -> None:
+    def give_back(self, mapping: Mapping) -> None:
         """Nobody uses a loan any more. Called by its finalizer."""
         # Who was forked meanwhile has a child that may look at these pages for ever.
         self._returns.drop(self, mapping, mapping.number << 1 | (mapping.born != count_of_forks()))
@@ -110,12 +112,12 @@ class Returns:
         self._used: set[int] = set()
         self.limit = max_descriptors() // _SHARE_OF_DESCRIPTORS
 
-    def has_room_for(self, mapping: _Mapping) -> bool:
+    def has_room_for(self, mapping: Mapping) -> bool:
         """Note that there is one more; say whether it may stay."""
         self._used.add(id(mapping))
         return len(self._used) <= self.limit
 
-    def drop(self, borrower: Borrower, mapping: _Mapping, note: int) -> None:
+    def drop(self, borrower: Borrower, mapping: Mapping, note: int) -> None:
         """Put a loan in; by finalizers."""
         self._used.discard(id(mapping))
         self._dropped.append((borrower, note))
