@@ -25,6 +25,7 @@ from pydist._runtime.calls import Call
 from pydist._runtime.current import CURRENT_CALL
 from pydist._runtime.mapped import Items, run_items
 from pydist._runtime.node import Node
+from pydist._runtime.once import Once
 from pydist._runtime.shield import LOOK
 from pydist._runtime.slots import Slot
 
@@ -144,18 +145,22 @@ class Mapped:
         self.f = f
         self.quick = False
         self._prepared: dict[int, Prepared] = {}
+        self._once: Once | None = None
 
     def at(self, node: Node, pid: int) -> Prepared:
         """Return the function as process ``pid`` has it, sent now if it has not."""
         prepared = self._prepared.get(pid)
         if prepared is None or prepared.connection.closed:
-            prepared = self._prepared[pid] = node.prepare(pid, self.f)
+            self._once = self._once or Once(node.pool)
+            prepared = self._prepared[pid] = node.prepare(pid, self.f, self._once)
         return prepared
 
     def forget(self, node: Node) -> None:
         """It is not needed any more."""
         while self._prepared:
             node.forget_prepared(*self._prepared.popitem())
+        if self._once is not None:
+            self._once.close()
 
 
 class Chunk(Task):

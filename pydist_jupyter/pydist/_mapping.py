@@ -24,6 +24,7 @@ from pydist._protocol.frames import BACK, CUT, STAR
 from pydist._rules import Item, Rules, View, annotate
 from pydist._runtime.asking import Prepared
 from pydist._runtime.node import Node
+from pydist._runtime.once import Once
 from pydist._runtime.shield import shield_of_this_thread
 from pydist._runtime.slots import Slot
 
@@ -131,6 +132,7 @@ class Run:
         #: (time, input): retries that wait.
         self._later: list[tuple[float, _Numbered]] = []
         self._failures: dict[int, Item] = {}
+        self._once = Once(node.pool)
         self._places: dict[int, _Place] = {}
         #: Those that may work.
         self._open: list[_Place] = []
@@ -200,6 +202,7 @@ class Run:
             for place in self._places.values():
                 if place.prepared is not None:
                     self.node.forget_prepared(place.pid, place.prepared)
+            self._once.close()
         finally:
             shield.lower()
         if not finished and flying:
@@ -279,7 +282,7 @@ class Run:
         messages: list[_Message] = []
         try:
             if place.prepared is None or place.prepared.connection.closed:
-                place.prepared = self.node.prepare(place.pid, self._f)
+                place.prepared = self.node.prepare(place.pid, self._f, self._once)
             while len(messages) < n:
                 indices, items = self._next_items()
                 if not items:

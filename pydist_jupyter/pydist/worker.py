@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import sys
@@ -14,7 +15,7 @@ from pydist import _lazy_shell, _refs, _remote_channels
 from pydist._runtime import keyboard, shield, sleeping
 from pydist._runtime.current import set_default_node
 from pydist._runtime.handshaking import accept
-from pydist._runtime.joining import greet_peer, join
+from pydist._runtime.joining import greet_peer, join, shared_memory
 from pydist._runtime.lanes import MainLane
 from pydist._runtime.node import Node
 from pydist._runtime.output import STDERR, STDOUT, CallStream, output_frame
@@ -95,7 +96,7 @@ def serve(sock: socket.socket, cookie: str, pipe: int | None = None) -> None:
         "address": address,
         "started": time.time(),
     }
-    welcome = accept(sock, cookie, details, _PATIENCE)
+    welcome = accept(sock, cookie, details, _PATIENCE, functools.partial(shared_memory, node, sock))
     node.pid = int(welcome["pid"])
     set_default_node(node)
     node.on_exit = leave

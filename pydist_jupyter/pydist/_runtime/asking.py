@@ -19,32 +19,32 @@ from pydist._protocol.frames import (
     HOLD,
     KEEP,
     MAP,
+    NAMES,
     QUIET,
     Frame,
     pack,
-    pack_sizes,
 )
 from pydist._runtime.connection import Connection
 from pydist._runtime.current import CURRENT_CALL
 from pydist._runtime.definitions import Definitions
 from pydist._runtime.failures import decode_failure
 from pydist._runtime.namespaces import namespace
+from pydist._runtime.once import Buffer, Once
 from pydist._runtime.output import Desk
 from pydist._runtime.peers import Peers
 from pydist._runtime.pickling import Knowledge, Outgoing, are_plain, decode, is_plain
+from pydist._runtime.pieces import pieces
 from pydist._runtime.reader import Reader
 from pydist._runtime.shield import MAIN, shield_of_this_thread
 from pydist._runtime.slots import Slot
 from pydist._runtime.sources import identity
 from pydist._runtime.store import Store
 
-__all__ = ["Asking", "Prepared", "pieces"]
+__all__ = ["Asking", "Prepared"]
 
 _dumps = pickle.dumps
 _NO_KEYWORDS: dict[str, Any] = {}
 _NUMBERED = (FunctionType, BuiltinFunctionType)
-#: A body above this is written beside its header instead of being joined to it.
-_JOIN = 64 * 1024
 #: So long does whoever finds a worker gone wait for the news how that has ended (seconds).
 _NEWS = 1.0
 
@@ -81,8 +81,16 @@ class Asking:
         router = frontend.router()
         return router.origin() if router is not None else 0
 
-    def call(self, pid: int, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any], flags: int = 0) -> Slot:
-        """Send a call to another process; return the slot of its answer.
+    def call(
+        self,
+        pid: int,
+        f: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        flags: int = 0,
+        once: Once | None = None,
+    ) -> Slot:
+        """Send a call to another process; return the slot of its answer. ``once``: others get the same call.
 
         Raises:
             ValueError, ProcessExitedException: there is no such process.
@@ -99,7 +107,7 @@ class Asking:
             )
             return slot
         with knowledge.lock:
-            job = Outgoing(self.definitions, knowledge)
+            job = Outgoing(self.definitions, knowledge, once)
             number, ahead, data, buffers = _encode_call(job, f, args, kwargs)
             self._send_job(connection, slot, job, ahead, CALL, data, buffers, number, flags)
         return slot
@@ -129,23 +137,24 @@ class Asking:
 
     # ---- a function for many calls
 
-    def prepare(self, pid: int, f: Any) -> Prepared:
+    def prepare(self, pid: int, f: Any, once: Once | None = None) -> Prepared:
         """Send a function, with all that it captures and mentions now, once; the calls that follow carry its number.
 
-        If it is small it goes out with the first of them.
+        If it is small it goes out with the first of them. ``once``: others get the same function, as it was when the
+        first of them got it.
         """
         connection = self.peers.connection(pid)
         with connection.knowledge.lock:
-            job = Outgoing(self.definitions, connection.knowledge)
-            data, buffers = job.encode(f)
+            job = Outgoing(self.definitions, connection.knowledge, once)
+            data, buffers = job.encode_alike("function", f)
             number = next(connection.knowledge.numbers)
             prelude = job.prelude(self.next_id())
             self.send_ahead(job, connection)
-            first, rest = pieces(FUNCTION, 0, data, buffers, number, 0, job.flags)
-            if rest:
-                connection.send(prelude + first, rest)
+            if buffers:
+                self._write(connection, prelude, FUNCTION, 0, data, buffers, number, 0, job.flags)
             else:
-                connection.hold(prelude + first)
+                first, rest = pieces(FUNCTION, 0, data, buffers, number, 0, job.flags)
+                connection.hold(prelude + first, *rest)
             job.commit()
         return Prepared(number, connection)
 
@@ -198,16 +207,17 @@ class Asking:
         ahead: bytes,
         kind: int,
         data: Any,
-        buffers: list[memoryview],
+        buffers: Sequence[Buffer],
         aux: int,
         flags: int,
     ) -> None:
         prelude = ahead + job.prelude(slot.rid)
         self.send_ahead(job, connection)
-        first, rest = pieces(kind, slot.rid, data, buffers, aux, slot.origin, flags | job.flags)
         shield = shield_of_this_thread()
+        # What is lent must be told, or it never comes back.
         shield.raise_()
         try:
+            first, rest = pieces(kind, slot.rid, data, buffers, aux, slot.origin, flags | job.flags, connection)
             self.ask(connection, slot, prelude + first, rest)
             job.commit()
         finally:
@@ -273,8 +283,7 @@ class Asking:
             data, buffers = job.encode(value)
             prelude = job.prelude(rid)
             self.send_ahead(job, connection)
-            first, rest = pieces(kind, rid, data, buffers, 0, origin, flags | job.flags)
-            connection.send(prelude + first, rest)
+            self._write(connection, prelude, kind, rid, data, buffers, 0, origin, flags | job.flags)
             job.commit()
 
     def send_ahead(self, job: Outgoing, connection: Connection) -> None:
@@ -285,10 +294,32 @@ class Asking:
         """
         self._note_holders(job, connection)
         if job.ahead is not None:
+            prelude, rid, data, buffers = job.ahead
             try:
-                connection.send(*job.ahead)
+                self._write(connection, prelude, NAMES, rid, data, buffers, 0, 0, 0)
             except EOFError:
                 raise self.gone(connection) from None
+
+    @staticmethod
+    def _write(
+        connection: Connection,
+        prelude: bytes,
+        kind: int,
+        rid: int,
+        data: Any,
+        buffers: Sequence[Buffer],
+        aux: int,
+        origin: int,
+        flags: int,
+    ) -> None:
+        shield = shield_of_this_thread()
+        # What is lent must be told, or it never comes back.
+        shield.raise_()
+        try:
+            first, rest = pieces(kind, rid, data, buffers, aux, origin, flags, connection)
+            connection.send(prelude + first, rest)
+        finally:
+            shield.lower()
 
     def _note_holders(self, job: Outgoing, connection: Connection) -> None:
         """Tell the owners of the references in a message who will hold them, before the message goes."""
@@ -401,30 +432,17 @@ class Asking:
 
 def _encode_call(
     job: Outgoing, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[int, bytes, Any, list[memoryview]]:
+) -> tuple[int, bytes, Any, Sequence[Buffer]]:
     """Return the number of a function or 0, what goes ahead of it, and the pickle with its buffers."""
     try:
         number, ahead = job.function_number(f)
-        data, buffers = job.encode((args, kwargs) if number else (f, args, kwargs))
+        data, buffers = job.encode_alike(bool(number), (args, kwargs) if number else (f, args, kwargs))
     except Exception as error:
         error.add_note(
             f"this was about sending {getattr(f, '__name__', f)!s} and its arguments to process {job.knowledge.pid}"
         )
         raise
     return number, ahead, data, buffers
-
-
-def pieces(
-    kind: int, rid: int, data: Any, buffers: list[memoryview], aux: int, origin: int, flags: int
-) -> tuple[bytes, list[memoryview]]:
-    """Return a frame as the bytes to write first and the memory to write behind them."""
-    if not buffers and len(data) <= _JOIN:
-        return pack(kind, rid, bytes(data), aux, origin, flags), []
-    sizes = pack_sizes([buffer.nbytes for buffer in buffers])
-    header = pack(kind, rid, b"", aux, origin, flags, len(buffers))
-    # The header tells the length of sizes and pickle, which are written behind it without being joined.
-    length = len(sizes) + len(data)
-    return length.to_bytes(8, "little") + header[8:] + sizes, [memoryview(data), *buffers]
 
 
 def another(why: ProcessExitedException) -> ProcessExitedException:

@@ -27,6 +27,7 @@ from pydist._runtime.store import Carried
 
 if TYPE_CHECKING:
     from pydist._runtime.connection import Connection
+    from pydist._runtime.mappings import Mapping
     from pydist._runtime.node import Node
     from pydist._runtime.output import TextBuffer
 
@@ -60,6 +61,7 @@ class Call:
         "connection",
         "frame",
         "items",
+        "loans",
         "local",
         "made",
         "origin",
@@ -85,6 +87,8 @@ class Call:
         #: Of a map: what it goes through, once it has begun.
         self.items: Items | None = None
         self.answered = False
+        #: Of its large arguments: those to look at when it has ended, see habits.py.
+        self.loans: list[Mapping] | None = None
         self.cancelled = False
         #: When it was interrupted last (monotonic).
         self.struck_at = 0.0
@@ -161,15 +165,22 @@ class Executor:
                     call.shield = None
             if type(value) is CoroutineType:
                 call.made = (f, args, kwargs)
+                call.loans = None
                 self._start_coroutine(call, value)
                 return
         except BaseException as error:
             shield.close()
             with contextlib.suppress(UnboundLocalError):
                 call.made = (f, args, kwargs)
+            call.loans = None
             self.fail(call, error)
         else:
             if value is not LATER:
+                # What came in is let go of before the answer goes out: whoever sent it can use its memory again then.
+                if call.loans:
+                    self._look_at(call)
+                f = args = kwargs = None
+                self._node.returns.begin()
                 self.answer(call, value)
         finally:
             CURRENT_CALL.reset(token)
@@ -196,10 +207,20 @@ class Executor:
                     return run_item, (f, items[0], frame.flags & STAR), {}
                 call.items = Items(items, bool(frame.flags & STAR))
                 return run_items, (f, call.items), {}
-            args, kwargs = decode(frame.body, frame.buffers)
+            buffers = frame.buffers
+            if buffers and connection.borrower is not None:
+                buffers, call.loans = connection.borrower.habits.receive(frame.aux, buffers)
+            args, kwargs = decode(frame.body, buffers)
             return f, args, kwargs
         f, args, kwargs = decode(frame.body, frame.buffers)
         return f, args, kwargs
+
+    @staticmethod
+    def _look_at(call: Call) -> None:
+        """Note what the call has made of its large arguments."""
+        loans, call.loans = call.loans, None
+        if loans and call.connection is not None and call.connection.borrower is not None:
+            call.connection.borrower.habits.look(call.turn[1], loans)
 
     def _start_coroutine(self, call: Call, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine on the process's loop; the lane is free meanwhile."""

@@ -9,14 +9,18 @@ from _thread import allocate_lock
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydist._errors import ProcessExitedException
-from pydist._protocol.frames import Frame, FrameParser
+from pydist._protocol.frames import Frame, FrameParser, Loan
 from pydist._runtime.buffers import allocate
 from pydist._runtime.poller import READ, WRITE, Poller
 from pydist._runtime.shield import LOOK, Shield, shield_of_this_thread
 from pydist._runtime.slots import Slot
+
+if TYPE_CHECKING:
+    from pydist._runtime.mappings import Borrower
+    from pydist._runtime.segments import Lender
 
 __all__ = ["Connection"]
 
@@ -51,14 +55,18 @@ class Connection:
         self.last_read = 0.0
         self.hot = 0
         self.spin_misses = 0
+        #: What was lent counts as if it had gone through the stream.
         self.bytes_in = 0
         self.bytes_out = 0
         self.last_heard = 0.0
         #: What the pickling room knows about this peer.
         self.knowledge: Any = None
+        #: For large buffers, if the two have agreed on it: what we lend the peer, and how we see what it lends us.
+        self.lender: Lender | None = None
+        self.borrower: Borrower | None = None
         self._lost = lost
         self._poller = poller
-        self._parser = FrameParser(allocate)
+        self._parser = FrameParser(allocate, self._borrow)
         self._incoming = memoryview(bytearray(_CHUNK))
         self._writing = allocate_lock()
         self._outbox: deque[memoryview] = deque()
@@ -91,6 +99,12 @@ class Connection:
         except OSError as error:
             raise EOFError(str(error)) from None
         raise EOFError
+
+    def _borrow(self, loan: Loan) -> object:
+        if self.borrower is None:
+            raise OSError("the peer lends memory to a process that has not agreed to open it")
+        self.bytes_in += loan.size
+        return self.borrower.borrow(loan)
 
     def watch(self) -> None:
         """Give the stream to the poller."""
@@ -164,9 +178,9 @@ class Connection:
         self._outbox.append(memoryview(data))
         self.flush_outbox()
 
-    def hold(self, data: bytes) -> None:
+    def hold(self, *data: bytes | memoryview) -> None:
         """Write a frame together with the next one; see `Reader.write_soon` if none is about to come."""
-        self._outbox.append(memoryview(data))
+        self._outbox.extend(map(memoryview, data))
 
     def flush_outbox(self) -> None:
         """Write what waits, as far as it goes."""
@@ -237,6 +251,8 @@ class Connection:
         if self.closed:
             return
         self.closed = True
+        if self.lender is not None:
+            self.lender.close()
         if not self.parked:
             try:
                 self._poller.unregister(self.fd)
