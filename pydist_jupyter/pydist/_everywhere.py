@@ -221,7 +221,7 @@ def _too_late(timeout: float | None, pids: list[int]) -> TimeoutError:
     return TimeoutError(f"everywhere: {which} not finished within {timeout:g} seconds; what goes on is interrupted")
 
 
-def _note_own(node: Node, pid: int, names: list[str], classes: list[bytes]) -> None:
+def _note_own(node: Node, pid: int, names: tuple[str, ...], classes: tuple[bytes, ...]) -> None:
     """The worker has its own definition of these names now: it stands until it is bound anew here."""
     knowledge = node.peers.connection(pid).knowledge
     main = vars(sys.modules[_MAIN])
@@ -236,10 +236,13 @@ _ABSENT = object()
 _RUNS_LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.GeneratorExp)
 
 
-def _run(source: str, filename: str, bindings: dict[str, Any], mark: str) -> tuple[Any, list[str], list[bytes]]:
+def _run(
+    source: str, filename: str, bindings: dict[str, Any], mark: str
+) -> tuple[Any, tuple[str, ...], tuple[bytes, ...]]:
     """Run code in this process's ``__main__``; return the value of its last expression and what it defined.
 
     What is returned says: the value, the names bound, and the digests under which classes of it are known everywhere.
+    Tuples, since small ones travel with the news that the call is done.
     """
     node = current_node()
     main = vars(sys.modules[_MAIN])
@@ -273,7 +276,7 @@ def _run(source: str, filename: str, bindings: dict[str, Any], mark: str) -> tup
         knowledge.digests.update(classes)
         for name in names:
             knowledge.own[_MAIN, name] = identity(main[name])
-    return value, names, classes
+    return value, tuple(names), tuple(classes)
 
 
 def execute(tree: ast.Module, filename: str, namespace: dict[str, Any]) -> Any:
