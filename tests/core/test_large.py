@@ -408,6 +408,12 @@ def test_large_text_and_bytes_arrive(pair: tuple[int, int]) -> None:
 # ---- who writes
 
 
+def test_a_mapped_function_may_write_into_its_inputs(pids: list[int]) -> None:
+    inputs = [array(i) for i in range(40)]
+    assert pydist.pmap(lambda a: fill(a, 1 + a[0]), inputs, batch_size=2) == [(i + 1) * N for i in range(40)]
+    assert [float(a[0]) for a in inputs] == [*range(40)]
+
+
 def test_a_function_that_writes_gets_copies_and_loans_again_when_it_has_stopped_writing(pids: list[int]) -> None:
     a = array(1, 1_200_000)
 

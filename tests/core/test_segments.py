@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import warnings
 from collections.abc import Iterator
 from time import monotonic
 from typing import Any
@@ -186,7 +187,9 @@ def test_a_process_that_was_forked_meanwhile_says_so(
     pool: Pool, lender: Lender, returns: Returns, borrower: Borrower
 ) -> None:
     held = borrower.borrow(lend(lender, bytes(MB)))
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # this process has threads; the child does nothing
+        child = os.fork()
     if child == 0:
         os._exit(0)
     os.waitpid(child, 0)

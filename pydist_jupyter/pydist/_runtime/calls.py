@@ -201,15 +201,15 @@ class Executor:
             f = knowledge.received[frame.aux]
             if type(f) is Frame:
                 f = knowledge.received[frame.aux] = decode(f.body, f.buffers)
+            buffers = frame.buffers
+            if buffers and connection.borrower is not None:
+                buffers, call.loans = connection.borrower.habits.receive(frame.aux, buffers)
             if frame.flags & MAP:
-                items = decode(frame.body, frame.buffers)
+                items = decode(frame.body, buffers)
                 if len(items) == 1:
                     return run_item, (f, items[0], frame.flags & STAR), {}
                 call.items = Items(items, bool(frame.flags & STAR))
                 return run_items, (f, call.items), {}
-            buffers = frame.buffers
-            if buffers and connection.borrower is not None:
-                buffers, call.loans = connection.borrower.habits.receive(frame.aux, buffers)
             args, kwargs = decode(frame.body, buffers)
             return f, args, kwargs
         f, args, kwargs = decode(frame.body, frame.buffers)
