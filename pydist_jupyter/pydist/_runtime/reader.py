@@ -418,6 +418,8 @@ class Reader:
                 self.serve(lambda: until() or shield.pending, timeout, longest=longest)
             finally:
                 self.leave(soon_back=True)
+                if shield is not shields.MAIN:
+                    self.remove_other(wake)  # the thread may end, and its descriptor be another's
             return until()
         finally:
             shield.lower()
