@@ -14,7 +14,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
-from types import BuiltinFunctionType, CodeType, FunctionType
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pydist._protocol.frames import DEFINE, FUNCTION, MAX_BUFFERS, NAMES, REFS, pack, pack_sizes
@@ -218,11 +218,11 @@ class Outgoing:
         while todo := [(mention, value) for mention, value in mentions(self.functions) if mention not in done]:
             for mention, value in todo:
                 done.add(mention)
-                known = identity(value)
+                known, kind = identity(value), type(value)
                 if knowledge.own.get(mention, MISSING) is known:
                     continue
                 last = knowledge.sent.get(mention)
-                if last is not None and last[0] is known and type(value) in STABLE:
+                if last is not None and last[0] is known and kind in STABLE:
                     continue
                 try:
                     data, buffers = self.encode(value)
@@ -232,10 +232,10 @@ class Outgoing:
                         f"to process {knowledge.pid}: {error}"
                     ) from None
                 digest = digest_of(bytes(data), buffers)
-                if last is None or last[1] != digest or known is not value:
+                if last is None or last[1] != digest or (kind is ModuleType and known is not value):
                     changed[mention] = bytes(data), len(buffers)
                     large += buffers
-                    self._sent[mention] = (known if type(value) in STABLE else MISSING, digest)
+                    self._sent[mention] = (known if kind in STABLE else MISSING, digest)
         if not changed:
             return b""
         body = _dumps(changed, 5)
