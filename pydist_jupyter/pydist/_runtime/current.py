@@ -6,6 +6,7 @@ only module of the runtime with state of its own.
 
 from __future__ import annotations
 
+import os
 import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from pydist._runtime.calls import Call
     from pydist._runtime.node import Node
 
-__all__ = ["CURRENT_CALL", "STARTED", "current_node", "peek_node", "set_default_node"]
+__all__ = ["CURRENT_CALL", "STARTED", "count_of_forks", "current_node", "peek_node", "set_default_node"]
 
 _node: ContextVar[Node] = ContextVar("pydist_node")
 _default: list[Node] = []
@@ -23,6 +24,22 @@ _default: list[Node] = []
 STARTED = time.time()
 #: The remote call that the running code belongs to (None in the master's own code).
 CURRENT_CALL: ContextVar[Call | None] = ContextVar("pydist_call", default=None)
+
+_forks = [0]
+
+
+def count_of_forks() -> int:
+    """Return a number that has changed if this process has been forked since it was asked last."""
+    return _forks[0]
+
+
+def _count_fork() -> None:
+    _forks[0] += 1
+
+
+if hasattr(os, "register_at_fork"):
+    # Twice, for what another thread does in between.
+    os.register_at_fork(before=_count_fork, after_in_parent=_count_fork)
 
 
 def peek_node() -> Node | None:
