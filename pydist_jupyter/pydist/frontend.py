@@ -1,10 +1,11 @@
 """What a front end (kernel, magics, widgets, a script's terminal) may hang into the runtime.
 
-The runtime imports no front end. A front end registers three things here and may ask five:
+The runtime imports no front end. A front end registers four things here and may ask five:
 
     set_router(router)      where the text of workers goes, and which cell a call belongs to
     set_progress(factory)   how the progress of a pmap shows itself
     set_dashboard(factory)  how the workers show themselves, with buttons
+    watch_sources(taken)    which edited modules it has brought up to date by itself
     running(origin)         the calls in flight that were started under an origin
     cancel(origin)          stop exactly those
     wait_idle(timeout)      wait until none is in flight
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 __all__ = [
     "OutputRouter",
@@ -35,8 +36,10 @@ __all__ = [
     "show_progress",
     "shutdown",
     "strays",
+    "taken_over",
     "together",
     "wait_idle",
+    "watch_sources",
 ]
 
 
@@ -84,6 +87,7 @@ class _Registry:
     progress: ProgressFactory | None = None
     progress_wanted = True
     dashboard: Callable[[], Any] | None = None
+    taken: ClassVar[list[Callable[[str], float]]] = []
 
 
 def set_router(router: OutputRouter | None) -> None:
@@ -149,6 +153,21 @@ def on_departure(callback: Callable[[int], None]) -> Callable[[], None]:
             departed.remove(callback)
 
     return take_back
+
+
+def watch_sources(taken: Callable[[str], float]) -> Callable[[], None]:
+    """Let ``taken(name)`` tell which modules have their file's new code without an import; return what takes it back.
+
+    It returns the time of the change (seconds since the epoch) of the file whose content the module has, or 0.0 if it
+    knows nothing of it. It is called for every module beside the notebook that a call mentions, and must be quick.
+    """
+    _Registry.taken.append(taken)
+    return lambda: _Registry.taken.remove(taken)
+
+
+def taken_over(name: str) -> float:
+    """Return the latest that front ends say of module ``name``: see `watch_sources`."""
+    return max((taken(name) for taken in _Registry.taken), default=0.0)
 
 
 def strays() -> dict[int, int]:

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Hashable, Iterable, Sequence
-from types import BuiltinFunctionType, CodeType, FunctionType
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pydist._protocol.frames import DEFINE, FUNCTION, MAX_BUFFERS, NAMES, REFS, pack
@@ -244,11 +244,11 @@ class Outgoing:
         while todo := [(mention, value) for mention, value in mentions(self.functions) if mention not in done]:
             for mention, value in todo:
                 done.add(mention)
-                known = identity(value)
+                known, kind = identity(value), type(value)
                 if knowledge.own.get(mention, MISSING) is known:
                     continue
                 last = knowledge.sent.get(mention)
-                if last is not None and last[0] is known and type(value) in STABLE:
+                if last is not None and last[0] is known and kind in STABLE:
                     continue
                 try:
                     key = mention, id(value)
@@ -259,10 +259,10 @@ class Outgoing:
                         f"to process {knowledge.pid}: {error}"
                     ) from None
                 digest = self._digest(key, data, buffers)
-                if last is None or last[1] != digest or known is not value:
+                if last is None or last[1] != digest or (kind is ModuleType and known is not value):
                     changed[mention] = bytes(data), len(buffers)
                     large += buffers
-                    self._sent[mention] = (known if type(value) in STABLE else MISSING, digest)
+                    self._sent[mention] = (known if kind in STABLE else MISSING, digest)
         if not changed:
             return b""
         body = _dumps(changed, 5)
