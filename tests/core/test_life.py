@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,10 @@ def test_frontend_cancels_what_an_origin_has_started(pids: list[int]) -> None:
     assert frontend.cancel(0) == {pids[0]: 1}
     with pytest.raises(KeyboardInterrupt):
         running.fetch(LIMIT)
+
+
+def test_the_helper_that_was_started_ahead_forks_the_workers(own_session: Callable[..., Session]) -> None:
+    session = own_session(0)
+    session.run("from pydist import frontend; from pydist.managers import helper; frontend.prepare()")
+    session.run("ahead = [*helper._helpers.values()]; pids = pydist.addprocs(2)")
+    assert session.run("[*helper._helpers.values()] == ahead and [one.forked for one in ahead]") == [2]
