@@ -85,6 +85,24 @@ def test_workers_end_with_a_master_that_is_killed(work: str, tmp_path: Path) -> 
         master.stdout.close()
 
 
+LAST = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import pydist
+if __name__ == "__main__":
+    pydist.addprocs(2)
+    print(pydist.pmap(abs, range(-2, 0)))
+"""
+
+
+def test_a_script_with_workers_ends_without_a_word_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(LAST)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py"), str(ROOT)], capture_output=True, text=True, timeout=LIMIT
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[2, 1]\n", "")
+
+
 def test_ids_are_never_used_again(pids: list[int]) -> None:
     first = pydist.addprocs(1)
     pydist.rmprocs(first, waitfor=LIMIT)
