@@ -1,6 +1,6 @@
 """What a front end (kernel, magics, widgets, a script's terminal) may hang into the runtime.
 
-The runtime imports no front end. A front end registers four things here and may ask five:
+The runtime imports no front end. A front end registers four things here and may ask six:
 
     set_router(router)      where the text of workers goes, and which cell a call belongs to
     set_progress(factory)   how the progress of a pmap shows itself
@@ -9,6 +9,7 @@ The runtime imports no front end. A front end registers four things here and may
     running(origin)         the calls in flight that were started under an origin
     cancel(origin)          stop exactly those
     wait_idle(timeout)      wait until none is in flight
+    prepare()               have ready what the first addprocs(n) needs
     shutdown(grace)         end every worker, surely and soon
 
 An *origin* is a small positive integer that the router gives to the cell (or whatever it likes) in which a call is
@@ -27,6 +28,7 @@ __all__ = [
     "cancel",
     "dashboard",
     "on_departure",
+    "prepare",
     "progress",
     "router",
     "running",
@@ -189,6 +191,19 @@ def wait_idle(timeout: float | None = None) -> bool:
     from pydist._runtime.current import current_node
 
     return current_node().wait_until_idle(timeout)
+
+
+def prepare() -> None:
+    """Have ready what the first ``addprocs(n)`` needs: a process that forks workers, and ends with this one.
+
+    Returns at once. Nothing happens on a worker, and none of it shows: what fails here fails in `addprocs`, too.
+    """
+    from pydist._runtime.current import peek_node
+    from pydist.managers import helper
+
+    node = peek_node()
+    if node is None or node.pid == 1:
+        helper.prepare()
 
 
 def shutdown(grace: float = 1.0) -> None:
