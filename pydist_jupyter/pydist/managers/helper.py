@@ -110,7 +110,7 @@ class Helper:
         Raises:
             LaunchWorkerError: there is none; with the reason.
         """
-        answer: int | str | None = self._await(lambda: self._answers.pop(ticket, None), timeout)
+        answer = self._await(lambda: self._answer_to(ticket), timeout)
         if answer is None:
             if self._gone:
                 raise LaunchWorkerError(self._obituary())
@@ -119,6 +119,9 @@ class Helper:
             raise LaunchWorkerError(answer)
         self.forked += 1
         return answer
+
+    def _answer_to(self, ticket: int) -> int | str | None:
+        return self._answers.pop(ticket, None)
 
     def ended(self, ospid: int, timeout: float) -> tuple[int | None, int | None] | None:
         """Return how a worker ended, waiting up to ``timeout`` seconds for the news; None if it is not known."""
