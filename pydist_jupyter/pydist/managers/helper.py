@@ -52,8 +52,8 @@ class Helper:
         self._gone = False
         self._tail = b""
         self._next_ticket = 0
-        #: What became of an order, by its ticket: a process id, or the reason why there is none.
-        self._answers: dict[int, int | str] = {}
+        #: What became of an order, by its ticket.
+        self._answers: dict[int, dict[str, Any]] = {}
         self._ended: dict[int, tuple[int | None, int | None]] = {}
         root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         self.command = [exename, *exeflags, "-c", _PROGRAM, str(theirs.fileno()), root]
@@ -115,11 +115,10 @@ class Helper:
             if self._gone:
                 raise LaunchWorkerError(self._obituary())
             raise LaunchWorkerError(f"{self.command[0]!r} did not start a worker within {timeout:g} seconds")
-        if isinstance(answer, str):
-            raise LaunchWorkerError(answer)
-        assert isinstance(answer, int)
+        if "error" in answer:
+            raise LaunchWorkerError(answer["error"])
         self.forked += 1
-        return answer
+        return int(answer["forked"])
 
     def ended(self, ospid: int, timeout: float) -> tuple[int | None, int | None] | None:
         """Return how a worker ended, waiting up to ``timeout`` seconds for the news; None if it is not known."""
@@ -179,7 +178,7 @@ class Helper:
                 status = message["status"]
                 self._ended[message["ended"]] = (None, -status) if status < 0 else (status, None)
             else:
-                self._answers[message["ticket"]] = message.get("forked") or str(message["error"])
+                self._answers[message["ticket"]] = message
 
     def _obituary(self) -> str:
         said = b""
