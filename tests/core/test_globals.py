@@ -94,3 +94,12 @@ def test_a_function_that_a_library_has_made_lives_over_there_in_that_library(cel
         "lives = lambda: plus.__globals__ is vars(sys.modules['fractions']) and str(plus(fractions.Fraction(1), 2))"
     )
     assert cells.run("pydist.remotecall_fetch(lives, first)") == "3"
+
+
+def test_functions_with_globals_of_their_own_keep_them_apart(cells: Session) -> None:
+    cells.run("code = compile('def f(): return k', '<made>', 'exec')\none, two = {'k': 1}, {'k': 2}")
+    cells.run("exec(code, one), exec(code, two)\na, b = one['f'], two['f']")
+    assert cells.run("[pydist.remotecall_fetch(f, first) for f in (a, b, a)]") == [1, 2, 1]
+    assert cells.run("pydist.pmap(lambda i: (a(), b())[i], [0, 1])") == [1, 2]
+    assert cells.run("one['k'] = 3\n(pydist.remotecall_fetch(a, first), pydist.remotecall_fetch(b, first))") == (3, 2)
+    assert cells.run("pydist.remotecall_fetch(lambda: 'k' in globals(), first)") is False

@@ -19,7 +19,7 @@ from cloudpickle import cloudpickle as _cp
 
 from pydist._runtime.current import current_node
 from pydist._runtime.definitions import find_class, load_class, load_code, load_named_class, name_digest
-from pydist._runtime.namespaces import belongs_to_library, library, namespace, travels_by_value
+from pydist._runtime.namespaces import belongs_to_library, home_of, library, namespace, travels_by_value
 from pydist._runtime.pickling import reduce_exception
 from pydist._runtime.sources import is_changed, load_module
 from pydist._runtime.wrappers import CACHE, reduce_wrapper, wrapped_functions
@@ -39,8 +39,7 @@ class _Namespace:
         self._scope = scope
 
     def __reduce__(self) -> Any:
-        name = self._scope.get("__name__") or "__main__"
-        return library if belongs_to_library(self._scope) else namespace, (name,)
+        return library if belongs_to_library(self._scope) else namespace, (home_of(self._scope),)
 
 
 class FullPickler(cloudpickle.Pickler):  # type: ignore[misc]

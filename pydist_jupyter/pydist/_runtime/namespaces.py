@@ -23,6 +23,7 @@ __all__ = [
     "MISSING",
     "Mention",
     "belongs_to_library",
+    "home_of",
     "library",
     "mentions",
     "names_in",
@@ -70,6 +71,22 @@ def belongs_to_library(scope: dict[str, Any]) -> bool:
         and getattr(module, "__spec__", None) is not None
         and not travels_by_value(name)
     )
+
+
+def home_of(scope: dict[str, Any]) -> str:
+    """Return the name of the namespace in which functions with these globals live over there.
+
+    Globals that are no module's, as ``exec`` in a dict makes them, have a room of their own: two such functions may
+    mean different things by the same name.
+    """
+    name = scope.get("__name__")
+    if name == "__main__":
+        return "__main__"
+    if isinstance(name, str) and (
+        (module := sys.modules.get(name)) is None or name in _rooms_made or getattr(module, "__dict__", None) is scope
+    ):
+        return name
+    return f"<globals {os.getpid()}-{id(scope):x}>"
 
 
 #: The names of the rooms: what lives in one stays there, also when the module is imported later.
@@ -159,7 +176,7 @@ def mentions(functions: Iterable[FunctionType]) -> Iterator[tuple[Mention, Any]]
         scope = function.__globals__
         if belongs_to_library(scope):
             continue
-        home = scope.get("__name__", "__main__")
+        home = home_of(scope)
         for name in names_in(function.__code__):
             value = scope.get(name, MISSING)
             if value is MISSING or (home, name) in told or name in _OWN:

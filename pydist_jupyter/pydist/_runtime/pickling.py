@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pydist._protocol.frames import DEFINE, FUNCTION, MAX_BUFFERS, NAMES, REFS, pack
 from pydist._runtime.buffers import OUT_OF_BAND
 from pydist._runtime.definitions import Definitions, digest_of
-from pydist._runtime.namespaces import MISSING, STABLE, mentions, travels_by_value
+from pydist._runtime.namespaces import MISSING, STABLE, home_of, mentions, travels_by_value
 from pydist._runtime.segments import raw
 from pydist._runtime.sources import identity, name_if_changed
 from pydist._runtime.wrappers import CACHE
@@ -290,7 +290,7 @@ class Outgoing:
                 if f.__closure__ or f.__defaults__ or f.__kwdefaults__ or f.__dict__:
                     return 0, b""
                 self.functions.append(f)
-                known = knowledge.by_code.get((id(f.__code__), f.__module__ or "__main__"))
+                known = knowledge.by_code.get((id(f.__code__), home_of(f.__globals__)))
                 return (known[1], b"") if known is not None else self._number(f, f.__code__)
             return self._number(f, None)
         if kind is BuiltinFunctionType and (f.__self__ is None or type(f.__self__) is type(sys)):
@@ -316,7 +316,7 @@ class Outgoing:
             if code is None:
                 knowledge.functions[f] = number
             else:
-                knowledge.by_code[id(code), f.__module__ or "__main__"] = (code, number)
+                knowledge.by_code[id(code), home_of(f.__globals__)] = (code, number)
 
 
 def _collector(buffers: list[memoryview]) -> Any:
