@@ -15,6 +15,7 @@ import pytest
 
 import pydist
 from pydist import frontend
+from tests.core.bells import Bell
 from tests.core.gates import LIMIT, Gate
 from tests.core.sessions import CellError, Session
 
@@ -192,3 +193,30 @@ def test_the_helper_that_was_started_ahead_forks_the_workers(own_session: Callab
     session.run("from pydist import frontend; from pydist.managers import helper; frontend.prepare()")
     session.run("ahead = [*helper._helpers.values()]; pids = pydist.addprocs(2)")
     assert session.run("[*helper._helpers.values()] == ahead and [one.forked for one in ahead]") == [2]
+
+
+def test_an_interrupted_addprocs_leaves_no_worker_that_lacks_what_everywhere_defines(
+    own_session: Callable[..., Session], bell: Bell
+) -> None:
+    session = own_session()
+    before = session.run("pydist.workers()")
+    session.run(
+        f"""
+pydist.everywhere('''
+import pathlib, time
+if pathlib.Path({str(bell)!r} + ".on").exists():
+    with open({str(bell)!r}, "a") as bell: bell.write("x")
+    time.sleep(60)
+''')
+pydist.everywhere("late = 1")
+import pathlib; pathlib.Path({str(bell)!r} + ".on").touch()
+"""
+    )
+    session.start("pydist.addprocs(3)")
+    bell.wait(3)
+    session.interrupt()
+    with pytest.raises(CellError, match="KeyboardInterrupt"):
+        session.finish()
+    assert session.run("pydist.workers()") == before
+    session.run(f"pathlib.Path({str(bell)!r} + '.on').unlink()")
+    assert session.run("[pydist.remotecall_eval('__main__', pid, 'late') for pid in pydist.addprocs(1)]") == [1]
