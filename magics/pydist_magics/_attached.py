@@ -2,6 +2,9 @@
 
 It shares the worker's ``__main__``. What it prints goes to the console, what calls print goes to their cells as ever:
 which is which, the thread and the call tell. It listens to no signals, and nothing that a console asks ends the worker.
+
+What IPython changes in a process of its own, this process is spared, for calls would see it: the environment, the ways
+out in ``__main__``, ``input``, ``pdb``. Nor does the user's IPython configuration run here, which is for sessions.
 """
 
 # ipykernel annotates only some of its functions.
@@ -9,10 +12,12 @@ which is which, the thread and the call tell. It listens to no signals, and noth
 from __future__ import annotations
 
 import asyncio
+import builtins
+import getpass
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,11 +34,40 @@ from traitlets.config import Config
 from pydist._displays import display_message, publish
 from pydist._runtime.current import CURRENT_CALL
 from pydist._runtime.shield import shield_of_this_thread, strike
+from pydist._worker_shell import show_figures
 
 __all__ = ["open_kernel"]
 
 #: So long may a kernel take to be there (seconds).
 _PATIENCE = 60.0
+_WAYS_OUT = ("exit", "quit")
+#: What IPython would put into ``__main__`` and calls would take for Python's own.
+_OF_PYTHON = (*_WAYS_OUT, "open")
+#: Has an attribute ``console`` in the thread of the kernel.
+_here = threading.local()
+
+
+def _by_thread(usual: Callable[..., Any], console: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that is ``console`` in the thread of the kernel, and ``usual`` in all others."""
+
+    def function(*args: Any, **options: Any) -> Any:
+        return (console if hasattr(_here, "console") else usual)(*args, **options)
+
+    return function
+
+
+class _WayOut:
+    """``exit``: leaves the console; for calls it is what it has always been."""
+
+    def __init__(self, usual: Any, leave: Callable[[], None]) -> None:
+        self._call = _by_thread(usual, lambda *_, **__: leave())
+        self._usual = usual
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self._call(*args, **options)
+
+    def __repr__(self) -> str:
+        return repr(self._usual)
 
 
 class _Divided:
@@ -97,6 +131,57 @@ class _Shell(ZMQInteractiveShell):
             self.kernel.running = None
             shield.close()
 
+    def init_environment(self) -> None:
+        """Leave the variables alone: programs that calls start have them."""
+
+    def init_user_ns(self) -> None:
+        """Give ``__main__`` what consoles need, and nothing that hides what is Python's or the user's."""
+        shared, self.user_ns = self.user_ns, {}
+        try:
+            super().init_user_ns()
+            names = self.user_ns
+        finally:
+            self.user_ns = shared
+        for name in _OF_PYTHON:
+            del names[name]
+            self.user_ns_hidden.pop(name, None)
+        shared.update(names)
+
+    def init_builtins(self) -> None:
+        """Have the ways out be those of Python for calls, while a console's cell runs too."""
+        super().init_builtins()
+        self.builtin_trap.auto_builtins.clear()
+        for name in _WAYS_OUT:
+            if (usual := getattr(builtins, name, None)) is not None:
+                setattr(builtins, name, _WayOut(usual, self.ask_exit))
+
+    def init_prefilter(self) -> None:
+        """Know the ways out without brackets, which IPython looks for in ``__main__`` only."""
+        super().init_prefilter()
+        self.input_transformers_post.append(self._call_way_out)
+
+    def _call_way_out(self, lines: list[str]) -> list[str]:
+        text = "".join(lines).strip()
+        return [f"{text}()\n"] if text in _WAYS_OUT and text not in self.user_ns else lines
+
+    def enable_gui(self, gui: Any = None) -> None:
+        """Let the console have its event loop; calls open no window."""
+        if CURRENT_CALL.get() is None:
+            super().enable_gui(gui)
+
+    def payloadpage_page(self, strg: Any, *args: Any, **options: Any) -> None:
+        """Page in the console; what a call looks up is written into its cell."""
+        if CURRENT_CALL.get() is None:
+            super().payloadpage_page(strg, *args, **options)
+        else:
+            print(strg["text/plain"] if isinstance(strg, dict) else strg)  # noqa: T201
+
+    def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
+        if CURRENT_CALL.get() is None:
+            super()._showtraceback(etype, evalue, stb)
+        else:
+            InteractiveShell._showtraceback(self, etype, evalue, stb)
+
     def ask_exit(self) -> None:
         """Let the console go; the kernel stays for the next one."""
         self.exit_now = False
@@ -119,6 +204,17 @@ class _Kernel(IPythonKernel):
 
     def post_handler_hook(self) -> None:
         """Leave them alone."""
+
+    def share_input(self) -> None:
+        """Have ``input`` ask the console in its own thread, and in all others be what it was."""
+        builtins.input = _by_thread(builtins.input, self.raw_input)
+        getpass.getpass = _by_thread(getpass.getpass, self.getpass)
+
+    def _forward_input(self, allow_stdin: bool = False) -> None:
+        self._allow_stdin = allow_stdin
+
+    def _restore_input(self) -> None:
+        pass
 
     @contextmanager
     def _cancel_on_sigint(self, future: asyncio.Future[Any]) -> Iterator[None]:
@@ -160,6 +256,24 @@ class _App(IPKernelApp):
 
     def init_poller(self) -> None:
         """The worker knows by itself when its master has ended."""
+
+    def load_config_file(self, suppress_errors: bool | None = None) -> None:  # type: ignore[override]  # as IPython's
+        """Read none: what a user has set up for sessions is not for the calls of a worker."""
+
+    def init_pdb(self) -> None:
+        """Leave ``pdb`` alone."""
+
+    def init_path(self) -> None:
+        """Modules are found as ever."""
+
+    def init_gui_pylab(self) -> None:
+        """Figures have a way already."""
+
+    def init_extensions(self) -> None:
+        """None is wanted."""
+
+    def init_code(self) -> None:
+        """Run no startup files."""
 
     def init_io(self) -> None:
         """Take the output of this thread, and neither ``sys.stdout`` nor the file descriptors of the worker."""
@@ -215,15 +329,15 @@ def _serve(path: str, ready: list[BaseException | None], there: threading.Event)
         asyncio.set_event_loop(asyncio.new_event_loop())
         config = Config()
         config.HistoryManager.hist_file = ":memory:"
+        _here.console = True
         names = vars(sys.modules["__main__"])
-        before = set(names)
         hooks = sys.displayhook, sys.excepthook
         app = _App(kernel_class=_Kernel, connection_file=path, log_level=50, user_ns=names, config=config)
         app.initialize([])
         sys.displayhook, sys.excepthook = hooks
         assert app.shell is not None
-        for name in before:  # what was there before the console is the user's own, and %who shows it
-            app.shell.user_ns_hidden.pop(name, None)
+        app.kernel.share_input()
+        show_figures(app.shell)
     except BaseException as error:
         ready.append(error)
         there.set()

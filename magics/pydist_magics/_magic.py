@@ -14,6 +14,7 @@ import pydist
 from pydist._interpolate import evaluator
 from pydist_magics._command import Command, Line, Mistake
 from pydist_magics._errors import leave_machinery_out
+from pydist_magics._sources import CellSyntaxError
 from pydist_magics.targets import Target, resolve
 
 if TYPE_CHECKING:
@@ -116,6 +117,11 @@ def bind(session: Session, magic: Magic, name: str) -> Callable[..., Any]:
             return magic.run(Call(session, parsed, scope, cell, shown))
         except Mistake as mistake:
             raise UsageError(f"{marks}{name}: {mistake}") from None
+        except CellSyntaxError as error:
+            leave_machinery_out(error)
+            if magic.kind == "cell":
+                raise
+            raise session.sources.at_its_line(error, f"%{name} {line}".rstrip()) from None
         except BaseException as error:
             leave_machinery_out(error)
             raise

@@ -103,7 +103,11 @@ def output(call: Call, texts: list[str]) -> None:
         raise Mistake(f"there is no output of a call {origin}; there is some of {', '.join(map(str, origins[-10:]))}")
     if not kept.complete(origin):
         text += "... the rest was too much to keep\n"
-    page.page(text)
+    # A pager is for a terminal. A kernel's is a part of the reply, of which nothing is in an executed notebook.
+    if getattr(call.session.shell, "kernel", None) is None and sys.stdout.isatty():
+        page.page(text)
+    else:
+        print(text, end="")  # noqa: T201
 
 
 _TOPICS: dict[Topic, Callable[[Call, list[str]], Any]] = {

@@ -10,6 +10,7 @@ import __future__ as future
 import ast
 import linecache
 import re
+import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -81,10 +82,8 @@ class Sources:
         all_of_it = text if shown is None else shown
         source = Source(self._filename(kind, all_of_it), "\n" * above + code, all_of_it)
         self.register(source)
-        names = getattr(self._shell.compile, "_filename_map", None)
-        if shown is not None and isinstance(names, dict):
-            # IPython then writes "Cell In[7]" in a traceback; it counts a cell as soon as it starts.
-            names[source.filename] = max(self._shell.execution_count - 1, 1)
+        if shown is not None:  # IPython counts a cell as soon as it starts
+            self._name_as_cell(source.filename, max(self._shell.execution_count - 1, 1))
         return source
 
     def _filename(self, kind: str, shown: str) -> str:
@@ -92,6 +91,49 @@ class Sources:
         if filename is None:
             filename = self._filenames[kind, shown] = f"<{kind}-{len(self._filenames) + 1}>"
         return filename
+
+    def at_its_line(self, error: CellSyntaxError, magic: str) -> CellSyntaxError:
+        """Return the error of a line magic at the line of the cell it stands in, if that can be found.
+
+        Args:
+            error: It counts in the code of the magic.
+            magic: The magic as it was typed, marks and name included.
+        """
+        cells: Mapping[str, int] = getattr(self._shell.compile, "_filename_map", {})
+        frame: types.FrameType | None = sys._getframe()
+        while frame is not None and frame.f_code.co_filename not in cells:
+            frame = frame.f_back
+        if frame is None or error.lineno != 1:
+            return error
+        cell = frame.f_code.co_filename
+        lineno, line = self._line_of(cells[cell], frame.f_lineno, magic)
+        # A file of its own: IPython knows the cell's lines as Python sees them, without its percent signs.
+        filename = f"{error.filename} {cell}:{lineno}"
+        self.register(Source(filename, "", "\n" * (lineno - 1) + line))
+        self._name_as_cell(filename, cells[cell])
+        code = error.text or ""
+        ahead = line.find(code.strip()) - (len(code) - len(code.lstrip()))
+        if error.offset is None or code.strip() not in line:
+            return CellSyntaxError(error.msg, (filename, lineno, None, line))
+        end = error.end_offset + ahead if error.end_offset and error.end_offset > 0 else None
+        return CellSyntaxError(error.msg, (filename, lineno, error.offset + ahead, line, lineno, end))
+
+    def _line_of(self, cell: int, lineno: int, magic: str) -> tuple[int, str]:
+        """Return the number of a line of a cell and the line as it was typed, as far as the history has it."""
+        history = getattr(self._shell.history_manager, "input_hist_raw", ())
+        raw = history[cell] if cell < len(history) else ""
+        blank = _BLANK_LINES.match(raw)  # Python has not seen these
+        typed = lineno + (blank[0].count("\n") if blank else 0)
+        lines = raw.splitlines()
+        if typed <= len(lines) and magic in lines[typed - 1]:
+            return typed, lines[typed - 1]
+        return lineno, magic
+
+    def _name_as_cell(self, filename: str, cell: int) -> None:
+        """Have IPython write "Cell In[7]" for a file."""
+        names = getattr(self._shell.compile, "_filename_map", None)
+        if isinstance(names, dict):
+            names[filename] = cell
 
     @staticmethod
     def register(source: Source) -> None:
@@ -191,11 +233,13 @@ class Sources:
 
 def cell_error(error: SyntaxError | ValueError, source: Source) -> CellSyntaxError:
     """Return ``error`` as one that shows the user's own line."""
-    if not isinstance(error, SyntaxError):
-        return CellSyntaxError(str(error), (source.filename, 1, None, None))
     lines = source.shown.splitlines()
-    line = error.lineno
-    shown = lines[line - 1] if line is not None and 0 < line <= len(lines) else error.text
+    line = error.lineno if isinstance(error, SyntaxError) else None
+    if line is None:  # of a null byte Python says no more than that there is one
+        line = source.code.count("\n", 0, max(source.code.find("\0"), 0)) + 1
+    if not isinstance(error, SyntaxError):
+        return CellSyntaxError(str(error), (source.filename, line, None, None))
+    shown = lines[line - 1] if 0 < line <= len(lines) else error.text
     # The columns count in the transformed line; where that is another one, they point at nothing.
     same = shown is not None and error.text is not None and shown.strip() == error.text.strip()
     place = (source.filename, line, error.offset if same else None, shown)

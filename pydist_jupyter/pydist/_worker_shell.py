@@ -15,7 +15,7 @@ from traitlets.config import Config
 
 from pydist._displays import display_message, publish
 
-__all__ = ["WorkerShell"]
+__all__ = ["WorkerShell", "show_figures"]
 
 _making = threading.RLock()
 #: What IPython puts into a notebook's names to leave it by; a worker is left by `rmprocs`.
@@ -63,14 +63,14 @@ class WorkerShell(InteractiveShell):
             sys.displayhook, sys.excepthook = before
             for name in _WAYS_OUT:
                 shell.user_ns.pop(name, None)
-            _show_figures(shell)
+            show_figures(shell)
             return shell
 
     def enable_gui(self, gui: str | None = None) -> None:
         """Do nothing: no window can be opened here."""
 
 
-def _show_figures(shell: InteractiveShell) -> None:
+def show_figures(shell: InteractiveShell) -> None:
     """Let ``display(figure)`` show the figure; matplotlib need not be there."""
 
     def png(figure: Any) -> bytes:

@@ -170,3 +170,14 @@ def test_the_notebook_asks_for_workers_in_its_metadata(tmp_path: Path) -> None:
     # The command line decides if it says something.
     assert pydist("run", "a.ipynb", "-p", "1", "-o", "out.ipynb", folder=tmp_path).returncode == 0
     assert read(tmp_path / "out.ipynb") == ["[2]"]
+
+
+@kernel
+@slow
+def test_what_a_cell_has_left_out_can_be_read_in_an_executed_notebook(tmp_path: Path) -> None:
+    flood = "%config PyDist.output_limit = 10\n%fetchfrom 2 print('\\n'.join(map(str, range(50))))"
+    save(tmp_path / "a.ipynb", flood, "%pydist output")
+    assert pydist("run", "a.ipynb", "-p", "1", "-o", "out.ipynb", folder=tmp_path).returncode == 0
+    cut, whole = read(tmp_path / "out.ipynb")
+    assert "left out; %pydist output" in cut
+    assert whole.splitlines() == [f" From worker 2:\t{i}" for i in range(50)]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.kernel, pytest.mark.processes]
 
 PATIENCE = 60.0
+WAIT = "import threading; gate = threading.Event()\nprint('waits')\nfound = gate.wait(60)"
 
 
 @pytest.fixture(scope="module", params=["plain", "ours"])
@@ -64,9 +65,16 @@ class Console:
         assert answer["content"]["status"] != "aborted"
         return "".join(written), result[0]
 
-    def begin(self, code: str) -> str:
-        """Send code, and return its number."""
-        return str(self._client.execute(code, stop_on_error=False))
+    def begin(self, code: str, *, ask: bool = False) -> str:
+        """Send code, and return its number; ``ask``: it may ask this console for input."""
+        # A cell that fails would have the kernel give up, for a moment, what is asked next.
+        return str(self._client.execute(code, allow_stdin=ask, stop_on_error=False))
+
+    def answer(self, text: str) -> str:
+        """Wait until the console is asked, and answer; return the question."""
+        question = str(self._client.get_stdin_msg(timeout=PATIENCE)["content"]["prompt"])
+        self._client.input(text)
+        return question
 
     def reply(self, number: str) -> dict[str, Any]:
         """Wait for the reply to what was begun."""
@@ -115,7 +123,7 @@ def test_a_console_sees_the_worker_and_a_second_one_too(kernel: FrontEnd) -> Non
 
 def test_calls_go_on_while_a_console_computes_and_write_into_their_cells(kernel: FrontEnd) -> None:
     with Console(attach(kernel, 2)) as console:
-        number = console.begin("import threading; gate = threading.Event()\nprint('waits')\nfound = gate.wait(60)")
+        number = console.begin(WAIT)
         console.wait_for_text("waits")
         cell = kernel.run("%fetchfrom 2 [print('from a call'), gate.set()]")
         assert cell.stdout == " From worker 2:\tfrom a call\n"
@@ -152,6 +160,74 @@ def test_no_console_ends_the_worker(kernel: FrontEnd) -> None:
     assert kernel.run("pydist.fetchfrom(2, pydist.myid)").result == "2"
     with Console(path) as console:
         assert console.run("2 + 2") == ("", "4")
+
+
+def test_exit_leaves_the_console_and_calls_have_what_they_had(kernel: FrontEnd) -> None:
+    look = "__import__('builtins').exit, __import__('builtins').quit, {'exit', 'quit'} & set(globals())"
+    look = f"print(pydist.remotecall_eval('__main__', 3, \"list(map(repr, [{look}]))\"))"
+    before = kernel.run(look).stdout
+    assert "exit()" in before
+    assert "set()" in before
+    path = attach(kernel, 3)
+    assert kernel.run(look).stdout == before
+    with Console(path) as console:
+        for code in ("exit", "quit", "exit()", "quit()"):
+            reply = console.reply(console.begin(code))
+            assert [(one["source"], one["keepkernel"]) for one in reply["payload"]] == [("ask_exit", True)], (
+                code,
+                reply,
+            )
+        # While a console's cell runs, too.
+        number = console.begin(WAIT)
+        console.wait_for_text("waits")
+        assert kernel.run(look).stdout == before
+        cell = kernel.run("pydist.remotecall_eval('__main__', 3, 'exit()')")
+        assert "SystemExit" in str([one["content"] for one in cell.messages])
+        kernel.run("pydist.remotecall_eval('__main__', 3, 'gate.set()')")
+        assert console.reply(number)["status"] == "ok"
+    assert kernel.run("pydist.fetchfrom(3, pydist.myid)").result == "3"
+
+
+def test_input_of_a_call_asks_no_console(kernel: FrontEnd) -> None:
+    with Console(attach(kernel, 2)) as console:
+        number = console.begin(WAIT, ask=True)
+        console.wait_for_text("waits")
+        cell = kernel.run("%fetchfrom 2 input('who? ')")
+        assert "worker 2 has no keyboard: call input() in process 1" in str(cell.messages)
+        kernel.run("%fetchfrom 2 gate.set()")
+        assert console.reply(number)["status"] == "ok"
+        number = console.begin("answer = input('who? ')", ask=True)
+        assert console.answer("me") == "who? "
+        assert console.reply(number)["status"] == "ok"
+        assert console.run("answer") == ("", "'me'")
+
+
+def test_what_a_call_looks_up_or_runs_shows_in_its_cell(kernel: FrontEnd) -> None:
+    attach(kernel, 3)
+    assert "Return the number of items in a container" in kernel.run("%%everywhere 3\n%pinfo len").stdout
+    cell = kernel.run("%%everywhere 3\nget_ipython().safe_execfile('/nowhere.py', {})\n%run -n /nowhere.py")
+    assert "nowhere.py" in cell.stdout + cell.stderr
+
+
+def test_the_users_ipython_does_not_run_in_a_worker(tmp_path: Path) -> None:
+    profile = tmp_path / "profile_default"
+    (profile / "startup").mkdir(parents=True)
+    (profile / "startup" / "00-mine.py").write_text("import os\nfrom_startup = os.getpid()\n")
+    (profile / "ipython_kernel_config.py").write_text("c.InteractiveShellApp.exec_lines = ['from_config = 1']\n")
+    (profile / "ipython_config.py").write_text("c.InteractiveShell.ast_node_interactivity = 'none'\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IPYTHONDIR", str(tmp_path))
+        with FrontEnd() as kernel:
+            kernel.run("import os, pydist")
+            assert kernel.run("print((from_startup == os.getpid(), from_config))").stdout == "(True, 1)\n"
+            names = "{'from_startup', 'from_config', 'exit', 'quit', 'open'} & set(globals())"
+            look = f"print(pydist.fetchfrom(2, lambda: [{names}, dict(os.environ)]) == before)"
+            kernel.run(f"before = pydist.fetchfrom(2, lambda: [{names}, dict(os.environ)])")
+            assert kernel.run("print(before[0])").stdout == "set()\n"
+            kernel.run("path = %attach 2")
+            assert kernel.run(look).stdout == "True\n"
+            with Console(kernel.run("print(path)").stdout.strip()) as console:
+                assert console.run("6 * 7") == ("", "42")
 
 
 def test_the_file_goes_with_the_worker(kernel: FrontEnd) -> None:

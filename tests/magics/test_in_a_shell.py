@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import threading
 from typing import TYPE_CHECKING
@@ -166,6 +167,11 @@ class TestFutures:
         assert "fs[0]" in repr(team.value("%futures"))
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 class TestTopics:
     def test_versions_group_processes_that_are_alike(self, team: Team) -> None:
         text = repr(team.value("%pydist versions"))
@@ -192,6 +198,17 @@ class TestTopics:
         assert team.run("%pydist log").stdout == "[0] x = 1\n    y = 2\n"
         team.value("%pydist log clear")
         assert not pydist.everywhere_log()
+
+    def test_output_goes_through_the_pager_in_a_terminal_only(
+        self, team: Team, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        paged: list[str] = []
+        monkeypatch.setattr("IPython.core.page.page", paged.append)
+        team.value(f"%fetchfrom {A} print('kept')")
+        text = f" From worker {A}:\tkept\n"
+        assert (team.run("%pydist output").stdout, paged) == (text, [])
+        monkeypatch.setattr("io.StringIO", Terminal)
+        assert (team.run("%pydist output").stdout, paged) == ("", [text])
 
     def test_an_unknown_topic_is_named_with_those_there_are(self, team: Team) -> None:
         assert team.mistake("%pydist nonsense").startswith("%pydist: 'nonsense' is unknown; it knows versions, config")

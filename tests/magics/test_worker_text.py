@@ -83,9 +83,7 @@ def test_a_flood_is_cut_and_can_be_had_whole(kernel: FrontEnd) -> None:
     assert 0 < len(shown) < 100
     assert "left out; %pydist output " in note
     whole = kernel.run(note.partition("; ")[2].removesuffix(" shows all"))
-    assert whole.reply is not None
-    (page,) = whole.reply["payload"]
-    assert page["data"]["text/plain"].splitlines() == [f" From worker 2:\tline {i}" for i in range(1000)]
+    assert whole.stdout.splitlines() == [f" From worker 2:\tline {i}" for i in range(1000)]
 
 
 def test_a_hook_rewrites_lines_in_cells_and_one_that_fails_loses_nothing(kernel: FrontEnd) -> None:
