@@ -25,6 +25,7 @@ __all__ = [
     "ASK",
     "CALL",
     "CANCEL",
+    "COMM",
     "DEFINE",
     "DONE",
     "ENDED",
@@ -69,6 +70,7 @@ MEMBERS = 17  # who is in the cluster
 JOIN = 18  # end of the handshake: who you are
 EXIT = 19  # please leave
 ENDED = 20  # the request rid, which was answered while it went on, has ended now
+COMM = 21  # what the front end says to a widget of this worker
 
 # Flags
 KEEP = 1  # CALL: keep the result there, answer DONE

@@ -197,7 +197,7 @@ class MainLane:
             return left
         self._due = None
         self._on_tick()
-        return None
+        return self._flush_if_due()  # some of it may have to wait once more
 
     def _has_news(self, due: float | None) -> bool:
         return self._reader.wanted or bool(self._lanes.inbox) or self._due is not due
