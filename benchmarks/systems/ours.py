@@ -55,6 +55,10 @@ class Pydist(System):
 
         assert distributed_chunks(work.total, range(n), operator.add) == n * (n - 1) // 2
 
+    def broadcast(self, f: Callable[[Any], Any], a: Any) -> None:
+        # One statement for all, so that its objects are sent once.
+        self.pydist.remotecall_eval("__main__", self.workers, "$f($a)")
+
     def between(self) -> int:
         n: int = self.pydist.remotecall_fetch(work.pull, self.workers[1], self.workers[0])
         return n

@@ -12,6 +12,7 @@ from pydist._protocol.frames import QUIET
 from pydist._runtime.calls import Call
 from pydist._runtime.current import current_node
 from pydist._runtime.node import Node
+from pydist._runtime.once import Once
 from pydist._runtime.shield import shield_of_this_thread
 
 __all__ = [
@@ -87,7 +88,9 @@ def remotecall(f: Callable[..., Any], pid: Target, /, *args: Any, **kwargs: Any)
     return (_begin_and_announce if listeners else begin)(f, pid, args, kwargs)
 
 
-def begin(f: Callable[..., Any], pid: Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future:
+def begin(
+    f: Callable[..., Any], pid: Target, args: tuple[Any, ...], kwargs: dict[str, Any], once: Once | None = None
+) -> Future:
     """Do what `remotecall` does, for a call that is part of another verb: ``sync`` is told of that one alone."""
     if isinstance(pid, AbstractWorkerPool):
         return _on_pool(pid, f, args, kwargs)
@@ -95,7 +98,7 @@ def begin(f: Callable[..., Any], pid: Target, args: tuple[Any, ...], kwargs: dic
     node = current_node()
     if pid == node.pid:
         return _start_here(node, f, args, kwargs)
-    return start(node, pid, f, args, kwargs)
+    return start(node, pid, f, args, kwargs, once)
 
 
 def announce(future: Future) -> None:

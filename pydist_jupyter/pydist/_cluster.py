@@ -271,7 +271,7 @@ def _set_up(node: Node, peer: Peer, params: dict[str, Any]) -> None:
     config: WorkerConfig = peer.config
     try:
         sock = peer.manager.connect(peer.pid, config)
-        welcome = {"pid": peer.pid, "topology": params["topology"], "main": _main_file()}
+        welcome = {"pid": peer.pid, "topology": params["topology"], "main": _main_file(), **node.pool.offer(sock)}
         peer.details = initiate(sock, node.cookie, welcome, params["timeout"])
     except (OSError, HandshakeError, ValueError) as error:
         failure = _launch_failure(peer, error, params["timeout"])
@@ -285,7 +285,7 @@ def _set_up(node: Node, peer: Peer, params: dict[str, Any]) -> None:
         pid = peer.pid
         peer.output = Pipe(config.output, lambda text: node.desk.text(pid, node.desk.latest_origin(pid), STDOUT, text))
         node.reader.add_other(config.output, peer.output.drain)
-    attach(node, peer, sock)
+    attach(node, peer, sock, peer.details)
     peer.state = CONNECTED
     peer.manager.manage(peer.pid, config, "register")
 

@@ -19,10 +19,13 @@ from typing import Any
 
 from pydist._calls import _start_here
 from pydist._errors import ProcessExitedException, remote_exception
+from pydist._protocol.frames import BACK, STAR
 from pydist._runtime.asking import Prepared
-from pydist._runtime.calls import Call, run_batch
+from pydist._runtime.calls import Call
 from pydist._runtime.current import CURRENT_CALL
+from pydist._runtime.mapped import Items, run_items
 from pydist._runtime.node import Node
+from pydist._runtime.once import Once
 from pydist._runtime.shield import LOOK
 from pydist._runtime.slots import Slot
 
@@ -122,6 +125,11 @@ class Task:
         assert self._slot is not None
         return node.value_of(self._slot)
 
+    @property
+    def is_back(self) -> bool:
+        """It was not begun where it was sent: another one lasts there."""
+        return self._slot is not None and self._slot.frame is not None and self._slot.frame.kind == BACK
+
     def interrupt(self, node: Node) -> None:
         """Stop it where it runs."""
         if self._here is not None:
@@ -137,30 +145,40 @@ class Mapped:
         self.f = f
         self.quick = False
         self._prepared: dict[int, Prepared] = {}
+        self._once: Once | None = None
 
     def at(self, node: Node, pid: int) -> Prepared:
         """Return the function as process ``pid`` has it, sent now if it has not."""
         prepared = self._prepared.get(pid)
         if prepared is None or prepared.connection.closed:
-            prepared = self._prepared[pid] = node.prepare(pid, self.f)
+            self._once = self._once or Once(node.pool)
+            prepared = self._prepared[pid] = node.prepare(pid, self.f, self._once)
         return prepared
 
     def forget(self, node: Node) -> None:
         """It is not needed any more."""
         while self._prepared:
             node.forget_prepared(*self._prepared.popitem())
+        if self._once is not None:
+            self._once.close()
 
 
 class Chunk(Task):
     """Some calls of a mapped function. Its Future holds ``(values, what the call after them has raised or None)``."""
 
     def __init__(self, origin: int, mapped: Mapped, batch: list[tuple[Any, ...]]) -> None:
-        super().__init__(origin, run_batch, (mapped.f, batch), {})
+        super().__init__(origin, mapped.f, (), {})
         self.mapped = mapped
         self._batch = batch
 
+    def _start_here(self, node: Node) -> Any:
+        return _start_here(node, run_items, (self.mapped.f, Items(self._batch, star=True)), {})
+
     def _send(self, node: Node, pid: int) -> Slot:
-        return node.call_prepared(pid, self.mapped.at(node, pid), self._batch)
+        prepared = self.mapped.at(node, pid)
+        slot = Slot(node.next_id(), prepared.connection, node.origin())
+        node.map_prepared(prepared, [(slot, self._batch)], STAR)
+        return slot
 
     def may_follow(self, others: list[Task]) -> bool:
         """Say whether it may wait at a worker behind another one of its map: those take turns there."""
@@ -332,6 +350,10 @@ class Dispatcher:
 
     def _land(self, task: Task) -> None:
         self._flying[task.pid].remove(task)
+        if task.is_back:
+            with self._lock:
+                self._queue.appendleft(task)
+            return
         if type(task) is not _Setup:
             self._feed()  # first of all, so that the worker goes on meanwhile
         try:

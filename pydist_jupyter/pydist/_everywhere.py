@@ -21,6 +21,7 @@ from pydist._runtime.alarm import TimeUp, time_limit
 from pydist._runtime.current import current_node
 from pydist._runtime.definitions import digest_of
 from pydist._runtime.node import Node
+from pydist._runtime.once import Once
 from pydist._runtime.sources import identity
 
 __all__ = ["clear", "everywhere", "everywhere_log", "remotecall_eval"]
@@ -169,7 +170,10 @@ def _run_on(targets: list[int], entry: Entry, timeout: float | None) -> list[Any
     """Run an entry on each target at the same time, here last; return the values in order."""
     node = current_node()
     arguments = (entry.source, entry.filename, entry.bindings, entry.mark)
-    futures = [(pid, begin(_run, pid, arguments, {})) for pid in targets if pid != node.pid]
+    others = [pid for pid in targets if pid != node.pid]
+    with Once(node.pool) as once:
+        alike = once if len(others) > 1 else None
+        futures = [(pid, begin(_run, pid, arguments, {}, alike)) for pid in others]
     failures: list[Exception] = []
     here = [pid for pid in targets if pid == node.pid]
     results: dict[int, list[Any]] = {}
@@ -217,7 +221,7 @@ def _too_late(timeout: float | None, pids: list[int]) -> TimeoutError:
     return TimeoutError(f"everywhere: {which} not finished within {timeout:g} seconds; what goes on is interrupted")
 
 
-def _note_own(node: Node, pid: int, names: list[str], classes: list[bytes]) -> None:
+def _note_own(node: Node, pid: int, names: tuple[str, ...], classes: tuple[bytes, ...]) -> None:
     """The worker has its own definition of these names now: it stands until it is bound anew here."""
     knowledge = node.peers.connection(pid).knowledge
     main = vars(sys.modules[_MAIN])
@@ -228,12 +232,17 @@ def _note_own(node: Node, pid: int, names: list[str], classes: list[bytes]) -> N
 
 
 _ABSENT = object()
+#: Code that looks its names up when it runs.
+_RUNS_LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.GeneratorExp)
 
 
-def _run(source: str, filename: str, bindings: dict[str, Any], mark: str) -> tuple[Any, list[str], list[bytes]]:
+def _run(
+    source: str, filename: str, bindings: dict[str, Any], mark: str
+) -> tuple[Any, tuple[str, ...], tuple[bytes, ...]]:
     """Run code in this process's ``__main__``; return the value of its last expression and what it defined.
 
     What is returned says: the value, the names bound, and the digests under which classes of it are known everywhere.
+    Tuples, since small ones travel with the news that the call is done.
     """
     node = current_node()
     main = vars(sys.modules[_MAIN])
@@ -248,6 +257,9 @@ def _run(source: str, filename: str, bindings: dict[str, Any], mark: str) -> tup
     main.update(bindings)
     before = {name: id(value) for name, value in main.items()}
     value = execute(tree, filename, main)
+    if not any(isinstance(part, _RUNS_LATER) for part in ast.walk(tree)):
+        for name in renamed.values():  # what was inserted may be large, and nothing can ask for it any more
+            main.pop(name, None)
     names = sorted(
         {*bound_names(tree), *(name for name, value in main.items() if before.get(name) != id(value))} & set(main)
     )
@@ -264,7 +276,7 @@ def _run(source: str, filename: str, bindings: dict[str, Any], mark: str) -> tup
         knowledge.digests.update(classes)
         for name in names:
             knowledge.own[_MAIN, name] = identity(main[name])
-    return value, names, classes
+    return value, tuple(names), tuple(classes)
 
 
 def execute(tree: ast.Module, filename: str, namespace: dict[str, Any]) -> Any:
@@ -361,7 +373,9 @@ def remotecall_eval(module: str, pids: int | Iterable[int], code: str, **binding
     ast.parse(source, name)
     _remember_source(name, source)
     targets = [pids] if isinstance(pids, int) else flatten(pids)
-    futures = [begin(_eval, pid, (module, source, name, {**bindings, **inserted}), {}) for pid in targets]
+    with Once(current_node().pool) as once:
+        arguments = (module, source, name, {**bindings, **inserted})
+        futures = [begin(_eval, pid, arguments, {}, once if len(targets) > 1 else None) for pid in targets]
     values, failures = [], []
     for future in futures:
         try:
@@ -415,3 +429,7 @@ def _clear(names: list[str]) -> None:
     for name in names:
         if name in main:
             main[name] = None
+            for peer in current_node().peers.all():
+                # What is noted of the name keeps the object, too.
+                if peer.connection is not None and (_MAIN, name) in (own := peer.connection.knowledge.own):
+                    own[_MAIN, name] = None

@@ -18,6 +18,7 @@ from pydist._runtime.asking import Prepared
 from pydist._runtime.calls import Call
 from pydist._runtime.current import current_node
 from pydist._runtime.node import Node
+from pydist._runtime.once import Once
 from pydist._runtime.pickling import current_job
 from pydist._runtime.slots import Slot
 
@@ -413,9 +414,11 @@ def _call_soon(loop: asyncio.AbstractEventLoop, tell: Callable[[], None]) -> Non
         loop.call_soon_threadsafe(tell)
 
 
-def start(node: Node, pid: int, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future:
+def start(
+    node: Node, pid: int, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any], once: Once | None = None
+) -> Future:
     """Start a call whose result stays there; return its Future. The core of `remotecall`."""
-    slot = node.call(pid, f, args, kwargs, KEEP)
+    slot = node.call(pid, f, args, kwargs, KEEP, once)
     return Future._of(node, pid, RRID(node.pid, slot.rid), slot)
 
 

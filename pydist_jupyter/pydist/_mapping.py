@@ -1,7 +1,7 @@
 """The engine of ``pmap``: one function over many inputs, on all workers.
 
-    inputs ─▶ batches ─▶ at most a few in flight on each worker ─▶ results by index
-                 ▲                    │ failure
+    inputs ─▶ messages ─▶ a few in flight on each worker ─▶ results by index
+                 ▲                    │ failure, or given back unbegun
                  └── retries ◀── retry_check, on_error (here, on the master)
 
 The calling thread does it all: it feeds, and reads the answers of all workers itself.
@@ -13,237 +13,184 @@ import itertools
 import time
 from _thread import get_ident
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any
 
-from pydist import frontend
 from pydist._errors import ProcessExitedException, remote_exception, unwrap
+from pydist._items import Inputs, Results
+from pydist._pace import Pace
+from pydist._protocol.frames import BACK, CUT, STAR
+from pydist._rules import Item, Rules, View, annotate
 from pydist._runtime.asking import Prepared
 from pydist._runtime.node import Node
+from pydist._runtime.once import Once
 from pydist._runtime.shield import shield_of_this_thread
 from pydist._runtime.slots import Slot
 
-__all__ = ["Rules", "Run", "View", "annotate", "here"]
+if TYPE_CHECKING:
+    from pydist._protocol.frames import Frame
 
-#: ``batch_size="auto"``: a batch should take about this long (seconds), and hold no more than so many items.
-_TARGET = 0.001
-_CAP = 1024
-#: And there should be so many batches for each worker, so that they end at about the same time.
-_SHARE = 4
-#: While messages take less than this (seconds), a second one waits at each worker, so that it never idles between two.
-#: With slow ones that would only keep an item from a worker that is free sooner.
-_QUICK = 0.02
-#: A progress display is told no more often than this (seconds).
-_PROGRESS = 0.05
+__all__ = ["Run"]
+
+#: How often it is looked who may work (seconds).
+_LOOK = 0.005
 #: How long an interrupted pmap waits for its workers to stop.
 _STOPPING = 0.5
 
-
-class View:
-    """The progress display, told now and then."""
-
-    def __init__(self, node: Node, f: Any, progress: bool | str | None, total: int | None) -> None:
-        factory = frontend.progress()
-        wanted = progress is not False and factory is not None and (node.pid == 1 or progress)
-        label = progress if isinstance(progress, str) else getattr(f, "__name__", "") or type(f).__name__
-        self._view = factory(label, total) if wanted and factory is not None else None
-        self._told = 0.0
-        self.total = total
-        self.done = self.failed = 0
-
-    def tick(self) -> None:
-        """Tell it, if the last time is a while ago."""
-        if self._view is not None:
-            now = time.monotonic()
-            if now - self._told >= _PROGRESS:
-                self._told = now
-                self._view.update(self.done, self.failed, self.total)
-
-    def close(self, state: str) -> None:
-        """Tell it the end."""
-        view, self._view = self._view, None
-        if view is not None:
-            view.update(self.done, self.failed, self.total)
-            view.close(state)
+#: An input and its place in the order.
+_Numbered = tuple[int, Any]
 
 
-class Rules:
-    """What happens to an item that has failed."""
+class _Place:
+    """A worker, seen from here."""
 
-    def __init__(
-        self, on_error: Callable[[BaseException], Any] | None, delays: Iterable[float], check: Callable[..., Any] | None
-    ) -> None:
-        self.on_error = on_error
-        self.delays = [float(delay) for delay in delays]
-        self.check = check
+    __slots__ = ("flying", "gone", "lost", "pid", "prepared")
 
-    def again(self, item: _Item, error: BaseException) -> float | None:
-        """Return after how many seconds to try again, or None."""
-        if item.attempts > len(self.delays):
-            return None
-        if self.check is not None:
-            said = self.check(item.state, unwrap(error))
-            if isinstance(said, tuple):
-                item.state, said = said
-            if not said:
-                return None
-        return self.delays[item.attempts - 1]
-
-
-#: The arguments that an input is for the function.
-Row = tuple[Any, ...]
-
-
-class _Item:
-    """An input that has failed."""
-
-    __slots__ = ("attempts", "state")
-
-    def __init__(self) -> None:
-        self.attempts = 0
-        self.state: Any = None
-
-
-def here(
-    f: Callable[..., Any], source: Iterator[tuple[Any, ...]], rules: Rules, view: View
-) -> Iterator[tuple[int, Any]]:
-    """Without workers: one after the other, in this thread; yields ``(index, result)``."""
-    results: dict[int, Any] = {}
-    for index, args in enumerate(source):
-        item = _Item()
-        while True:
-            item.attempts += 1
-            try:
-                value = f(*args)
-            except Exception as error:
-                delay = rules.again(item, error)
-                if delay is not None:
-                    time.sleep(delay)
-                    continue
-                view.failed += 1
-                if rules.on_error is None:
-                    annotate(error, index, results)
-                    raise
-                value = rules.on_error(error)
-            break
-        view.done += 1
-        view.tick()
-        results[index] = value
-        yield index, value
-
-
-def annotate(error: BaseException, index: int, results: dict[int, Any]) -> None:
-    """Let an exception say at which item it came, and what had been computed."""
-    error.index = index  # type: ignore[attr-defined]
-    error.results = results  # type: ignore[attr-defined]
-    error.add_note(f"pmap: item {index} failed; .results has the {len(results)} that were computed")
-
-
-class _Batch:
-    """Inputs that travel together to one worker."""
-
-    __slots__ = ("indices", "pid", "rows", "sent", "slot")
-
-    def __init__(self, pid: int, indices: Sequence[int], rows: list[Row], slot: Slot) -> None:
+    def __init__(self, pid: int) -> None:
         self.pid = pid
+        self.prepared: Prepared | None = None
+        #: What is there, in the order in which it is worked on.
+        self.flying: list[_Message] = []
+        #: Nothing can be sent to it.
+        self.gone = False
+        #: It has ended with work, and the first message has been blamed.
+        self.lost = False
+
+
+class _Message(Slot):
+    """Inputs that travel together to one worker, and the place for the answer."""
+
+    __slots__ = ("indices", "items", "kept", "landed", "place", "position", "sent")
+
+    def __init__(self, run: Run, place: _Place, indices: Sequence[int], items: list[Any]) -> None:
+        assert place.prepared is not None
+        Slot.__init__(self, run.node.next_id(), place.prepared.connection, run.origin)
+        self.place = place
         self.indices = indices
-        self.rows = rows
-        self.slot = slot
-        self.sent = time.monotonic()
+        self.items = items
+        #: How many of them are done there.
+        self.kept = len(items)
+        self.landed = run.landed
+        #: When it was sent, as the how-manieth of those that were there.
+        self.sent = 0.0
+        self.position = 1
+
+    def settle(self, frame: Frame | None, failure: BaseException | None = None) -> bool:
+        """The answer has come."""
+        first = Slot.settle(self, frame, failure)
+        if first:
+            self.landed(self)
+        return first
+
+    def cut(self, kept: int) -> None:
+        """Only the first ``kept`` are done there."""
+        self.kept = kept
+        self.landed(self)
 
 
 class Run:
-    """One pmap under way."""
+    """One map under way.
+
+    Args:
+        node: this process.
+        f: the function.
+        inputs: what it is mapped over.
+        pids: says who may work.
+        batch_size: items in a message, or "auto".
+        rules: what is done about failures.
+        view: the progress display.
+        keep: the results are wanted together, see `in_order`.
+    """
 
     def __init__(
         self,
         node: Node,
         f: Callable[..., Any],
-        source: Iterator[tuple[Any, ...]],
+        inputs: Inputs,
         pids: Callable[[], list[int]],
         batch_size: int | str,
         rules: Rules,
         view: View,
+        keep: bool,
     ) -> None:
-        self._node = node
+        self.node = node
+        self.origin = node.origin()
+        self._results = Results(keep)
         self._f = f
-        self._source = source
-        self._taken = 0
+        self._inputs = inputs
+        self._total = inputs.total
+        self._pace = Pace(batch_size, inputs.total)
+        self._flags = (STAR if inputs.star else 0) | (CUT if self._pace.auto else 0)
         self._pids = pids
-        self._auto = batch_size == "auto"
-        self._size = 1 if self._auto else int(batch_size)
         self._rules = rules
         self._view = view
-        self._results: dict[int, Any] = {}
-        #: Results that nobody has been given yet.
-        self._fresh: deque[int] = deque()
+        self._taken = 0
         self._exhausted = False
-        #: Those to send before new ones are taken: retries and what was behind a failure in its batch.
-        self._again: deque[tuple[int, Row]] = deque()
-        #: (time, (index, row)): retries that wait.
-        self._later: list[tuple[float, tuple[int, Row]]] = []
-        self._failures: dict[int, _Item] = {}
-        self._prepared: dict[int, Prepared] = {}
-        self._flying: dict[int, list[_Batch]] = {}
-        #: Workers that nothing can be sent to.
-        self._gone: set[int] = set()
-        self._arrived: deque[_Batch] = deque()
-        self._depth = 1
-        self._cap = _CAP // _SHARE
+        #: Those to send before new ones are taken, a heap: retries, and what a worker has not begun.
+        self._again: list[_Numbered] = []
+        #: (time, input): retries that wait.
+        self._later: list[tuple[float, _Numbered]] = []
+        self._failures: dict[int, Item] = {}
+        self._once = Once(node.pool)
+        self._places: dict[int, _Place] = {}
+        #: Those that may work.
+        self._open: list[_Place] = []
+        self._looked = 0.0
+        self._arrived: deque[_Message] = deque()
         self._thread = 0
 
-    def results(self, keep: bool) -> Iterator[tuple[int, Any]]:
-        """Work; yield ``(index, result)`` as they come. Closing the iterator stops the work.
-
-        Args:
-            keep: remember all results, for the exception of a failure too. They are in `kept` then, and nothing is
-                yielded.
-        """
+    def results(self) -> Iterator[tuple[int, Any]]:
+        """Work; yield ``(index, result)`` as they come, unless they are kept. Closing the iterator stops the work."""
         self._thread = get_ident()
         finished = False
         try:
+            self._look()
+            self._pace.guess(self._inputs)
             while True:
                 self._feed()
-                if not any(self._flying.values()):
+                if not any(place.flying for place in self._places.values()):
                     if self._exhausted and not self._again and not self._later:
                         break
-                    if not self._later:
+                    if not self._later and not self._has_room():
                         raise ValueError("No active worker available in pool")
                 self._await()
                 while self._arrived:
                     self._take(self._arrived.popleft())
                 self._view.tick()
-                if keep:
-                    self._fresh.clear()
-                while self._fresh:
-                    index = self._fresh.popleft()
-                    yield index, self._results.pop(index)
+                yield from self._results.pop()
             finished = True
         finally:
             self._leave(finished)
 
-    @property
-    def kept(self) -> dict[int, Any]:
-        """The results by index, as far as they are there."""
-        return self._results
+    def in_order(self) -> list[Any]:
+        """Return all results, when the work is done and they were kept."""
+        return self._results.in_order()
+
+    def landed(self, message: _Message) -> None:
+        """There is news of a message; from the thread that reads."""
+        self._arrived.append(message)
+        if get_ident() != self._thread:
+            self.node.reader.kick()
 
     def _await(self) -> None:
         """Wait for the next answer, or for the time of a retry."""
+        arrived = self._arrived
         shield = shield_of_this_thread()
         shield.raise_()
         try:
-            self._node.reader.lead_until(lambda: bool(self._arrived), self._until_retry())
+            self.node.reader.lead_until(lambda: bool(arrived), self._until_retry())
             if shield.pending:
                 # Before anything is raised: the next press may come at any instruction.
                 self._cancel()
         finally:
             shield.lower()
 
-    def _cancel(self) -> list[_Batch]:
+    def _cancel(self) -> list[_Message]:
         """Interrupt what is in flight; return it."""
-        flying = [batch for batches in self._flying.values() for batch in batches if not batch.slot.done]
-        for batch in flying:
-            self._node.cancel(batch.slot)
+        flying = [message for place in self._places.values() for message in place.flying if not message.done]
+        for message in flying:
+            self.node.cancel(message)
         return flying
 
     def _leave(self, finished: bool) -> None:
@@ -252,119 +199,177 @@ class Run:
         shield.raise_()
         try:
             flying = self._cancel()
-            for pid, prepared in self._prepared.items():
-                self._node.forget_prepared(pid, prepared)
+            for place in self._places.values():
+                if place.prepared is not None:
+                    self.node.forget_prepared(place.pid, place.prepared)
+            self._once.close()
         finally:
             shield.lower()
         if not finished and flying:
             # A moment for the workers to be free again.
-            self._node.reader.lead_until(lambda: all(batch.slot.done for batch in flying), _STOPPING)
+            self.node.reader.lead_until(lambda: all(message.done for message in flying), _STOPPING)
 
     def _until_retry(self) -> float | None:
         if not self._later:
             return None
         return max(0.0, min(when for when, _ in self._later) - time.monotonic())
 
+    # ---- who works
+
+    def _look(self) -> None:
+        """Look who may work now; not each time, since that is a question to the pool."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK and self._has_room():
+            return
+        self._looked = now
+        pids = [pid for pid in self._pids() if pid != self.node.pid]
+        for pid in pids:
+            if pid not in self._places:
+                self._places[pid] = _Place(pid)
+        self._open = [place for pid in pids if not (place := self._places[pid]).gone]
+        self._pace.workers = len(self._open)
+
+    def _has_room(self) -> bool:
+        return any(not place.gone for place in self._open)
+
     # ---- feeding
 
     def _feed(self) -> None:
         if self._later:
             now = time.monotonic()
-            self._again.extend(one for when, one in self._later if when <= now)
+            for when, one in self._later:
+                if when <= now:
+                    heappush(self._again, one)
             self._later = [(when, one) for when, one in self._later if when > now]
-        pids = self._pids()
-        if self._auto and self._view.total is not None:
-            self._cap = max(1, min(_CAP, self._view.total // (_SHARE * len(pids) or 1)))
-        for depth in range(1, self._depth + 1):
-            for pid in pids:
-                if pid == self._node.pid or pid in self._gone:
-                    continue
-                flying = self._flying.setdefault(pid, [])
-                if len(flying) < depth:
-                    indices, rows = self._next_rows()
-                    if not rows:
-                        return
-                    self._send(pid, indices, rows)
+        if self._exhausted and not self._again:
+            return
+        self._look()
+        fair = self._fair_share()
+        # First one for each, so that none has two while another has nothing.
+        for place in self._open:
+            if not place.flying and not self._send(place, 1):
+                return
+        if self._pace.depth > 1 and fair > 1:
+            most = min(self._pace.depth, fair)
+            for place in self._open:
+                # Several at once, rather than one for each that comes back.
+                if 2 * len(place.flying) <= most and not self._send(place, most - len(place.flying)):
+                    return
 
-    def _next_rows(self) -> tuple[Sequence[int], list[Row]]:
+    def _fair_share(self) -> int:
+        """Return how many messages at most each worker should have, if the others are to have as many."""
+        if self._total is None:
+            return self._pace.depth
+        flying = sum([len(place.flying) for place in self._open])
+        left = max(0, self._total - self._taken) + len(self._again)
+        return -(-(flying + -(-left // self._pace.size)) // max(1, len(self._open)))
+
+    def _next_items(self) -> tuple[Sequence[int], list[Any]]:
         if self._again:
-            again = [self._again.popleft() for _ in range(min(self._size, len(self._again)))]
-            return [index for index, _ in again], [row for _, row in again]
-        rows = [] if self._exhausted else list(itertools.islice(self._source, self._size))
-        if len(rows) < self._size:
+            again = [heappop(self._again) for _ in range(min(self._pace.size, len(self._again)))]
+            return [index for index, _ in again], [item for _, item in again]
+        items = [] if self._exhausted else list(itertools.islice(self._inputs.iterator, self._pace.size))
+        if len(items) < self._pace.size:
             self._exhausted = True
         first = self._taken
-        self._taken += len(rows)
-        return range(first, self._taken), rows
+        self._taken += len(items)
+        return range(first, self._taken), items
 
-    def _send(self, pid: int, indices: Sequence[int], rows: list[Row]) -> None:
-        node = self._node
-        shield = shield_of_this_thread()
+    def _send(self, place: _Place, n: int) -> bool:
+        """Send up to ``n`` messages; return whether there may be more inputs."""
+        if place.gone:
+            return True
+        messages: list[_Message] = []
         try:
-            prepared = self._prepared.get(pid)
-            if prepared is None or prepared.connection.closed:
-                prepared = self._prepared[pid] = node.prepare(pid, self._f)
-            # From the sending to the noting no interrupt: what is sent must be known, or nobody stops it.
-            shield.raise_()
-            try:
-                slot = node.call_prepared(pid, prepared, rows)
-                batch = _Batch(pid, indices, rows, slot)
-                self._flying.setdefault(pid, []).append(batch)
-            finally:
-                shield.lower()
+            if place.prepared is None or place.prepared.connection.closed:
+                place.prepared = self.node.prepare(place.pid, self._f, self._once)
+            while len(messages) < n:
+                indices, items = self._next_items()
+                if not items:
+                    break
+                messages.append(_Message(self, place, indices, items))
+            if messages:
+                self._ask(place, place.prepared, messages)
         except (EOFError, ProcessExitedException):
-            # It died a moment ago: the items were never there. What it had is told by its own batches, with the reason.
-            self._again.extendleft(reversed([*zip(indices, rows, strict=True)]))
-            self._gone.add(pid)
-            return
+            # It died a moment ago: the items were never there. What it had is told by its own messages.
+            for message in messages:
+                if message not in place.flying:
+                    self._return(message, 0)
+            place.gone = True
+            return True
         except Exception as error:
-            annotate(error, indices[0], self._results)
+            annotate(error, messages[0].indices[0] if messages else self._taken, self._results.by_index())
             raise
-        slot.add_callback(lambda: self._landed(batch))
+        return len(messages) == n
 
-    def _landed(self, batch: _Batch) -> None:
-        self._arrived.append(batch)
-        if get_ident() != self._thread:
-            self._node.reader.kick()
+    def _ask(self, place: _Place, prepared: Prepared, messages: list[_Message]) -> None:
+        # From the sending to the noting no interrupt: what is sent must be known, or nobody stops it.
+        shield = shield_of_this_thread()
+        shield.raise_()
+        now = time.monotonic()
+        try:
+            for message in messages:
+                place.flying.append(message)
+                message.position = len(place.flying)
+                message.sent = now
+            self.node.map_prepared(prepared, [(message, message.items) for message in messages], self._flags)
+        except Exception:
+            pending = prepared.connection.pending
+            place.flying = [message for message in place.flying if message.done or message.rid in pending]
+            raise
+        finally:
+            shield.lower()
+
+    def _return(self, message: _Message, begun: int) -> None:
+        """The items from the ``begun``-th on are to be sent again."""
+        if begun < len(message.items):
+            for one in zip(message.indices[begun:], message.items[begun:], strict=True):
+                heappush(self._again, one)
+            message.indices, message.items = message.indices[:begun], message.items[:begun]
 
     # ---- taking in
 
-    def _take(self, batch: _Batch) -> None:
-        flying = self._flying.get(batch.pid, [])
-        if batch in flying:
-            flying.remove(batch)
-        try:
-            values, failure = self._node.value_of(batch.slot)
-        except Exception as error:
-            # The whole message: the worker has died, or what it sent cannot be read here.
-            for index, row in zip(batch.indices, batch.rows, strict=True):
-                self._failed(index, row, error)
+    def _take(self, message: _Message) -> None:
+        place = message.place
+        if message not in place.flying:
             return
-        self._adapt(batch)
-        n, indices, rows = len(values), batch.indices, batch.rows
-        done = indices[:n]
-        self._results.update(zip(done, values, strict=True))
-        self._fresh.extend(done)
+        if message.kept < len(message.items):
+            # It lasts longer than was thought.
+            self._pace.note_cut(message.kept)
+            self._return(message, message.kept)
+        if not message.done:
+            return
+        place.flying.remove(message)
+        if message.frame is not None and message.frame.kind == BACK:
+            self._return(message, 0)
+            return
+        try:
+            values, failure = self.node.value_of(message)
+        except Exception as error:
+            self._take_loss(message, error)
+            return
+        self._pace.note((time.monotonic() - message.sent) / message.position, len(message.items))
+        n, indices, items = len(values), message.indices, message.items
+        self._results.put(indices[:n], values)
         self._view.done += n
-        if failure is not None:
-            self._again.extendleft(reversed([*zip(indices[n + 1 :], rows[n + 1 :], strict=True)]))
-            self._failed(indices[n], rows[n], remote_exception(batch.pid, failure))
+        if failure is None:
+            self._return(message, n)
+            return
+        self._return(message, n + 1)
+        self._failed(indices[n], items[n], remote_exception(place.pid, failure))
 
-    def _adapt(self, batch: _Batch) -> None:
-        """More for each message while messages are quick, less when they are slow."""
-        took = time.monotonic() - batch.sent
-        self._depth = 2 if took < _QUICK else 1
-        n = len(batch.rows)
-        if self._auto and n == self._size:
-            room = _TARGET * self._depth
-            if took < room and n < self._cap:
-                # Of the time of a quick one the most is the way there and back, which more items do not make longer.
-                self._size = min(self._cap, max((8 if 4 * took < room else 2) * n, int(n * room / max(took, 1e-6))))
-            elif took > 4 * room and n > 1:
-                self._size = n // 2
+    def _take_loss(self, message: _Message, error: Exception) -> None:
+        """A whole message has failed: the worker has ended, or what it sent cannot be read here."""
+        if isinstance(error, ProcessExitedException):
+            if message.place.lost:
+                self._return(message, 0)  # it stood behind the one that was worked on
+                return
+            message.place.lost = message.place.gone = True
+        for index, item in zip(message.indices, message.items, strict=True):
+            self._failed(index, item, error)
 
-    def _failed(self, index: int, row: Row, error: BaseException) -> None:
-        item = self._failures.setdefault(index, _Item())
+    def _failed(self, index: int, row: Any, error: BaseException) -> None:
+        item = self._failures.setdefault(index, Item())
         item.attempts += 1
         delay = self._rules.again(item, error)
         if delay is not None:
@@ -372,8 +377,7 @@ class Run:
             return
         self._view.failed += 1
         if self._rules.on_error is None:
-            annotate(error, index, self._results)
+            annotate(error, index, self._results.by_index())
             raise error
-        self._results[index] = self._rules.on_error(unwrap(error))
-        self._fresh.append(index)
+        self._results.put((index,), [self._rules.on_error(unwrap(error))])
         self._view.done += 1

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pydist._calls import AbstractWorkerPool
-from pydist._mapping import Rules, Run, View, here
+from pydist._items import Inputs
+from pydist._mapping import Run
 from pydist._procs import flatten, workers
+from pydist._rules import Rules, View, here
 from pydist._runtime.current import current_node
 
 __all__ = ["asyncmap", "pgenerate", "pimap", "pmap", "retry"]
@@ -52,8 +54,7 @@ def pmap(
         [1, 4, 9]
     """
     plan = _Plan(f, iterables, pool, distributed, batch_size, Rules(on_error, retry_delays, retry_check), progress)
-    results = plan.all()
-    return [results[i] for i in range(len(results))]
+    return plan.all()
 
 
 def pimap(
@@ -186,25 +187,23 @@ class _Plan:
                 raise TypeError(f"pmap: {iterable!r} is not iterable")
         self._node = current_node()
         self._f = f
-        self._source = zip(*iterables, strict=False)
-        self._total = min((len(it) for it in iterables if hasattr(it, "__len__")), default=None)
+        self._inputs = Inputs(iterables)
         self._pids = _pool(pool)
         self._distributed = distributed
         self._batch_size = batch_size
         self._rules = rules
         self._progress = progress
-        self._kept: dict[int, Any] = {}
+        self._run: Run | None = None
 
     def results(self, keep: bool) -> Iterator[tuple[int, Any]]:
         """Do the work; yield ``(index, result)``, and tell the progress display."""
         node = self._node
-        view = View(node, self._f, self._progress, self._total)
+        view = View(node, self._f, self._progress, self._inputs.total)
         if not self._distributed or all(pid == node.pid for pid in self._pids()):
-            work = here(self._f, self._source, self._rules, view)
+            work = here(self._f, self._inputs.rows(), self._rules, view)
         else:
-            run = Run(node, self._f, self._source, self._pids, self._batch_size, self._rules, view)
-            work = run.results(keep)
-            self._kept = run.kept
+            self._run = Run(node, self._f, self._inputs, self._pids, self._batch_size, self._rules, view, keep)
+            work = self._run.results()
         try:
             yield from work
         except (KeyboardInterrupt, GeneratorExit):
@@ -215,9 +214,10 @@ class _Plan:
             raise
         view.close("done")
 
-    def all(self) -> dict[int, Any]:
-        """Do the work; return the results by index."""
-        return dict(self.results(keep=True)) or self._kept
+    def all(self) -> list[Any]:
+        """Do the work; return the results in input order."""
+        given = [value for _, value in self.results(keep=True)]  # those that were computed here come in order
+        return given if self._run is None else self._run.in_order()
 
     def as_completed(self) -> Iterator[Any]:
         """Yield the results as they come."""

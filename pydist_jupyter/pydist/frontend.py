@@ -174,7 +174,7 @@ def widget_states(pids: Iterable[int], timeout: float) -> list[Any]:
     """
     from pydist._runtime.current import current_node
 
-    return current_node().ask_all(pids, _states, timeout)
+    return current_node().call_each(pids, _states, timeout)
 
 
 def _states() -> Any:

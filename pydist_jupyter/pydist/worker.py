@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
-import struct
 import sys
 import time
 import types
+from array import array
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from pydist import _lazy_shell, _refs, _remote_channels
 from pydist._runtime import keyboard, shield, sleeping
 from pydist._runtime.current import set_default_node
 from pydist._runtime.handshaking import accept
-from pydist._runtime.joining import greet_peer, join
+from pydist._runtime.joining import greet_peer, join, shared_memory
 from pydist._runtime.lanes import MainLane
 from pydist._runtime.node import Node
 from pydist._runtime.output import STDERR, STDOUT, CallStream, output_frame
@@ -34,7 +35,12 @@ class _Output:
     def __init__(self, node: Node, pipe: int | None) -> None:
         self._node = node
         self._pipe = pipe
-        self._count = bytearray(4)
+        self._count = array("i", [0])
+        if pipe is not None:
+            import fcntl  # not on Windows, where there is no such pipe
+            import termios
+
+            self._ioctl, self._unread = fcntl.ioctl, termios.FIONREAD
         self.later: Any = lambda: None
         #: Send what else waits: all of it at the end of a call, or what has waited for long enough.
         self.others: list[Callable[[bool], None]] = []
@@ -78,11 +84,8 @@ class _Output:
         """Say whether C code or a subprocess has written what the master has not read yet."""
         if self._pipe is None:
             return False
-        import fcntl
-        import termios
-
-        fcntl.ioctl(self._pipe, termios.FIONREAD, self._count)
-        return bool(struct.unpack("i", self._count)[0])
+        self._ioctl(self._pipe, self._unread, self._count)
+        return bool(self._count[0])
 
 
 def serve(sock: socket.socket, cookie: str, pipe: int | None = None) -> None:
@@ -105,7 +108,7 @@ def serve(sock: socket.socket, cookie: str, pipe: int | None = None) -> None:
         "address": address,
         "started": time.time(),
     }
-    welcome = accept(sock, cookie, details, _PATIENCE)
+    welcome = accept(sock, cookie, details, _PATIENCE, functools.partial(shared_memory, node, sock))
     node.pid = int(welcome["pid"])
     set_default_node(node)
     node.on_exit = leave

@@ -7,8 +7,8 @@ from collections import deque
 from typing import Any
 
 from pydist._protocol.frames import OUTPUT, RESULT, Frame, pack
-from pydist._runtime.asking import pieces
 from pydist._runtime.connection import Connection
+from pydist._runtime.pieces import pieces
 from pydist._runtime.poller import make_poller
 
 

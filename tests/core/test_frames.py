@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from pydist._protocol import frames
-from pydist._protocol.frames import Frame, FrameParser, pack, pack_sizes
+from pydist._protocol.frames import Frame, FrameParser, Loan, pack, pack_sizes
 from pydist._runtime.calls import DRAIN, LOST
 
 #: (kind, flags, rid, aux, origin, body, buffers)
@@ -119,13 +119,36 @@ def test_as_many_buffers_as_a_frame_can_have_arrive() -> None:
     assert frame.buffers[-1] == b"last"
 
 
+loans = st.builds(Loan, *[st.integers(0, 2**40)] * 2, st.integers(0, 2**30), st.integers(0, 2**64 - 1))
+
+
+@given(st.lists(st.one_of(st.binary(max_size=80), loans), min_size=1, max_size=6), st.lists(st.integers(1, 60)))
+def test_what_is_lent_is_borrowed_in_its_place_and_does_not_follow_the_body(
+    sent: list[bytes | Loan], cuts: list[int]
+) -> None:
+    table = pack_sizes([one if isinstance(one, Loan) else len(one) for one in sent])
+    stream = pack(frames.CALL, 1, table + b"body", nbuf=len(sent))
+    stream += b"".join(one for one in sent if isinstance(one, bytes)) + pack(frames.CALL, 2, b"next")
+    parser = FrameParser(borrow=lambda loan: [loan])
+    first, second = receive(parser, stream, cuts)
+    assert bytes(first.body) == b"body"
+    assert [one[0] if isinstance(one, list) else bytes(one) for one in first.buffers] == sent  # type: ignore[call-overload]
+    assert (second.rid, second.body) == (2, b"next")
+
+
+def test_who_has_not_agreed_to_borrow_says_so() -> None:
+    data = pack(frames.CALL, 1, pack_sizes([Loan(1, 2, 3, 4)]), nbuf=1)
+    with pytest.raises(OSError, match="has not agreed to open"):
+        receive(FrameParser(), data, [])
+
+
 def _numbers(names: Sequence[str]) -> list[Any]:
     return [getattr(frames, name) for name in names]
 
 
 def test_kinds_differ() -> None:
     kinds = _numbers(["CALL", "ASK", "RESULT", "DONE", "ERROR", "FUNCTION", "DEFINE", "NAMES", "OUTPUT", "CANCEL"])
-    kinds += _numbers(["HOLD", "RELEASE", "MEMBERS", "JOIN", "EXIT"])
+    kinds += _numbers(["HOLD", "RELEASE", "MEMBERS", "JOIN", "EXIT", "ENDED", "OPENS", "RETURNED"])
     assert len(set(kinds)) == len(kinds)
 
 

@@ -217,3 +217,21 @@ pydist.remotecall_fetch(time.sleep, pydist.workers()[0], 60)
     session.interrupt()  # ends the first sleep, and Python goes on
     with pytest.raises(CellError, match="KeyboardInterrupt"):
         session.finish()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors in /proc")
+def test_threads_that_have_waited_leave_no_descriptors(pids: list[int]) -> None:
+    def work() -> None:
+        assert pydist.remotecall_fetch(abs, pids[0], -1) == 1
+        assert pydist.pmap(abs, [-1, -2, -3]) == [1, 2, 3]
+
+    def in_threads(n: int) -> int:
+        for _ in range(n):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join(LIMIT)
+        gc.collect()
+        return len(os.listdir("/proc/self/fd"))
+
+    before = in_threads(3)
+    assert in_threads(20) < before + 10

@@ -47,6 +47,35 @@ def test_the_order_is_kept_when_the_first_ends_last(pids: list[int]) -> None:
     assert pydist.pmap(work, range(20)) == [*range(20)]
 
 
+@pytest.mark.parametrize("batch_size", [1, "auto"])
+def test_an_item_may_wait_for_one_that_stands_far_behind_it(pids: list[int], batch_size: int | str) -> None:
+    """Quick items are sent many at a time; what stands behind one that lasts is given back, and done elsewhere."""
+    gate = Gate(1, f"far behind {batch_size}")
+
+    def work(i: int) -> int:
+        if i == 300:
+            pydist.remotecall_fetch(gate.stand, 1, gate.name)
+        elif i == 599:
+            gate.open()
+        return i
+
+    assert pydist.pmap(work, range(600), batch_size=batch_size) == [*range(600)]
+
+
+def test_each_worker_does_one_item_at_a_time(pids: list[int]) -> None:
+    def work(i: int) -> bool:
+        lock = vars(threading).setdefault("_one_at_a_time", threading.Lock())
+        if not lock.acquire(blocking=False):
+            return False
+        try:
+            return sum(range(2000 if i % 50 else 200_000)) > 0
+        finally:
+            lock.release()
+
+    assert all(pydist.pmap(work, range(1000)))
+    assert all(pydist.pmap(work, range(1000), batch_size="auto"))
+
+
 def test_no_input_gives_no_results(pids: list[int]) -> None:
     assert pydist.pmap(square, []) == []
 
@@ -154,7 +183,7 @@ def test_what_the_function_captures_goes_once_to_each_worker(pids: list[int]) ->
 
     captured: Any = Counted()
     assert pydist.pmap(lambda x: x + captured, range(50)) == [*range(5, 55)]
-    assert Counted.pickled == len(pids)
+    assert Counted.pickled == 1  # and its bytes went to all of them
 
 
 @pytest.mark.parametrize("batch_size", [1, "auto"])

@@ -260,7 +260,7 @@ def test_the_end_of_a_worker_ends_the_map(pool: list[int], pids: list[int], tmp_
         pydist.pmap(deadly(tmp_path, 30), range(1000), pool=pool)
     assert caught.value.pid in pool
     assert caught.value.signal == signal.SIGKILL
-    assert caught.value.index in range(25, 35)  # type: ignore[attr-defined]
+    assert caught.value.index == 30  # type: ignore[attr-defined]
     check_that_the_workers_are_free([pid for pid in [*pids, *pool] if pid != caught.value.pid])
 
 
@@ -303,3 +303,15 @@ def test_removing_a_worker_meanwhile_costs_nothing_with_a_retry(pool: list[int],
         pydist.rmprocs(pid, waitfor=LIMIT)
 
     assert pydist.pmap(work, range(200), pool=pool, retry_delays=[0]) == [-i for i in range(200)]
+
+
+def test_only_the_item_that_ended_its_worker_is_blamed(pool: list[int]) -> None:
+    """Others that had been sent to that worker were not begun there."""
+
+    def work(i: int) -> int:
+        if i == 200:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return i
+
+    results = pydist.pmap(work, range(600), pool=pool, on_error=lambda error: type(error))
+    assert results == [pydist.ProcessExitedException if i == 200 else i for i in range(600)]

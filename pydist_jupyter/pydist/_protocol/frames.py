@@ -7,12 +7,15 @@ r"""Frames: how one message lies in a byte stream.
       rid    u64      the request this belongs to, numbered by whoever asked
       aux    u32      a function number (CALL), a verb (ASK), a pid (OUTPUT)
       origin u32      the cell that all this happens for; see pydist.frontend
-      nbuf   u16      buffers that follow the body; the body then begins with nbuf sizes (u64 each)
+      nbuf   u16      buffers that follow the body; the body then begins with a table of nbuf sizes (u64 each)
       kind   u8       one of the constants below
       flags  u8
 
 The header stands apart from the body, so that a body which cannot be unpickled can still be answered. Large buffers
 follow the body raw: they are never copied into the pickle, and are received into memory of their own.
+
+A buffer may also lie in memory of the sender that the receiver can open (runtime: segments.py). Its size then has the
+highest bit set, nothing follows the body for it, and the table goes on with a `Loan` for each of them, in order.
 """
 
 from __future__ import annotations
@@ -23,9 +26,11 @@ from typing import NamedTuple
 
 __all__ = [
     "ASK",
+    "BACK",
     "CALL",
     "CANCEL",
     "COMM",
+    "CUT",
     "DEFINE",
     "DONE",
     "ENDED",
@@ -40,13 +45,17 @@ __all__ = [
     "MAX_BUFFERS",
     "MEMBERS",
     "NAMES",
+    "OPENS",
     "OUTPUT",
     "QUIET",
     "REFS",
     "RELEASE",
     "RESULT",
+    "RETURNED",
+    "STAR",
     "Frame",
     "FrameParser",
+    "Loan",
     "pack",
     "pack_sizes",
 ]
@@ -70,12 +79,17 @@ MEMBERS = 17  # who is in the cluster
 JOIN = 18  # end of the handshake: who you are
 EXIT = 19  # please leave
 ENDED = 20  # the request rid, which was answered while it went on, has ended now
-COMM = 21  # what the front end says to a widget of this worker
+OPENS = 21  # this process can open the memory of that one
+RETURNED = 22  # nobody here looks into these loans any more; see runtime's mappings.py
+BACK = 23  # of the items of request rid (MAP) only the first aux are done here; 0: it is not answered at all
+COMM = 24  # what the front end says to a widget of this worker
 
 # Flags
 KEEP = 1  # CALL: keep the result there, answer DONE
 QUIET = 2  # CALL: no answer at all (remote_do)
-MAP = 32  # CALL: the body is a list of argument tuples; answer (values, failure or None), stopping at the first failure
+MAP = 32  # CALL: the body is a list of items; answer (values, failure or None), stopping at the first failure
+CUT = 4  # CALL with MAP: what has not begun when the call lasts may be given back
+STAR = 8  # CALL with MAP: the items are argument tuples
 REFS = 64  # the body has references in it: whoever drops the frame unread must let go of them
 INLINE = 4  # DONE: the kept value is small and travels along
 
@@ -87,7 +101,7 @@ _pack_header = _HEADER.pack
 _unpack_header = _HEADER.unpack_from
 
 #: A body larger than this is received into memory of its own instead of being joined from pieces.
-#: It equals the size of one receive: anything smaller arrives in a few of them.
+#: Anything smaller arrives in a few receives.
 LARGE = 256 * 1024
 
 
@@ -111,29 +125,69 @@ def pack(kind: int, rid: int, body: bytes, aux: int = 0, origin: int = 0, flags:
     return _pack_header(len(body), rid, aux, origin, nbuf, kind, flags) + body
 
 
-def pack_sizes(sizes: Sequence[int]) -> bytes:
-    """Return the table of buffer sizes that opens the body of a frame with buffers."""
-    return struct.pack(f"<{len(sizes)}Q", *sizes)
+class Loan(NamedTuple):
+    """A buffer that lies in memory of the sender.
+
+    Attributes:
+        size: in bytes.
+        number: the sender's own name for that memory, to be given back with `RETURNED`.
+        fd: its descriptor in the sender.
+        inode: what must be found there.
+    """
+
+    size: int
+    number: int
+    fd: int
+    inode: int
+
+
+_LENT = 1 << 63
+_LOAN = struct.Struct("<QQQ")
+
+
+def pack_sizes(sizes: Sequence[int | Loan]) -> bytes:
+    """Return the table that opens the body of a frame with buffers: their sizes, and what is lent of them."""
+    table = struct.pack(f"<{len(sizes)}Q", *[_LENT | size.size if isinstance(size, Loan) else size for size in sizes])
+    return table + b"".join([_LOAN.pack(*size[1:]) for size in sizes if isinstance(size, Loan)])
+
+
+def _unpack_sizes(body: bytes | bytearray, nbuf: int) -> tuple[list[int | Loan], int]:
+    """Return what `pack_sizes` was given, and how long the table is."""
+    sizes: list[int | Loan] = list(struct.unpack_from(f"<{nbuf}Q", body))
+    end = 8 * nbuf
+    for i, size in enumerate(sizes):
+        if size & _LENT:  # type: ignore[operator]
+            sizes[i] = Loan(size ^ _LENT, *_LOAN.unpack_from(body, end))  # type: ignore[operator]
+            end += _LOAN.size
+    return sizes, end
+
+
+def _no_loan(loan: Loan) -> object:
+    raise OSError("a buffer lies in memory of the sender, which this process has not agreed to open")
 
 
 class FrameParser:
     """Turns received bytes into frames.
 
-    The caller asks `target` where to receive: None means "anything up to 256 KB, give it to `feed`", a memoryview
+    The caller asks `target` where to receive: None means "anything up to some KB, give it to `feed`", a memoryview
     means "right here, then tell `filled` how much". Both return the frames that are complete.
 
     Args:
         allocate: makes a writable buffer of n bytes for what is large.
+        borrow: returns the buffer of a loan; an OSError from it comes out of `feed` and `filled`.
     """
 
-    def __init__(self, allocate: Callable[[int], object] = bytearray) -> None:
+    def __init__(
+        self, allocate: Callable[[int], object] = bytearray, borrow: Callable[[Loan], object] = _no_loan
+    ) -> None:
         self._allocate = allocate
+        self._borrow = borrow
         self._tail = b""
         # A frame whose large parts are still coming in: its header, its body once that is there, its buffers.
         self._header: tuple[int, ...] | None = None
         self._body: bytes | bytearray | memoryview | None = None
         self._parts: list[object] = []
-        self._sizes: list[int] = []
+        self._sizes: list[int | Loan] = []
         self._view: memoryview | None = None
 
     def target(self) -> memoryview | None:
@@ -169,7 +223,7 @@ class FrameParser:
                     continue
                 self._header = header
                 self._start_buffers(body, nbuf)
-                if self._view is None:  # all of them are empty: nothing more is to come
+                if self._view is None:  # all of them are empty or lent: nothing more is to come
                     assert self._body is not None
                     self._finish(frames, Frame(kind, flags, rid, aux, origin, self._body, self._parts))
                     continue
@@ -202,8 +256,8 @@ class FrameParser:
         return pos
 
     def _start_buffers(self, body: bytes | bytearray, nbuf: int) -> None:
-        self._sizes = list(struct.unpack_from(f"<{nbuf}Q", body))
-        self._body = memoryview(body)[8 * nbuf :]
+        self._sizes, end = _unpack_sizes(body, nbuf)
+        self._body = memoryview(body)[end:]
         self._parts = []
         self._next_buffer()
 
@@ -211,6 +265,9 @@ class FrameParser:
         """Make room for the next buffer that has any bytes in it."""
         while len(self._parts) < len(self._sizes):
             size = self._sizes[len(self._parts)]
+            if isinstance(size, Loan):
+                self._parts.append(self._borrow(size))
+                continue
             buffer = self._allocate(size) if size else bytearray()
             self._parts.append(buffer)
             if size:

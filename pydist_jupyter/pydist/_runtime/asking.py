@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple
 
@@ -19,34 +19,32 @@ from pydist._protocol.frames import (
     HOLD,
     KEEP,
     MAP,
+    NAMES,
     QUIET,
     Frame,
     pack,
-    pack_sizes,
 )
 from pydist._runtime.connection import Connection
 from pydist._runtime.current import CURRENT_CALL
 from pydist._runtime.definitions import Definitions
 from pydist._runtime.failures import decode_failure
 from pydist._runtime.namespaces import namespace
+from pydist._runtime.once import Buffer, Once
 from pydist._runtime.output import Desk
 from pydist._runtime.peers import Peers
-from pydist._runtime.pickling import Knowledge, Outgoing, decode, is_plain
+from pydist._runtime.pickling import Knowledge, Outgoing, are_plain, decode, is_plain
+from pydist._runtime.pieces import pieces
 from pydist._runtime.reader import Reader
 from pydist._runtime.shield import MAIN, shield_of_this_thread
 from pydist._runtime.slots import Slot
 from pydist._runtime.sources import identity
 from pydist._runtime.store import Store
 
-__all__ = ["Asking", "Prepared", "pieces"]
+__all__ = ["Asking", "Prepared"]
 
 _dumps = pickle.dumps
 _NO_KEYWORDS: dict[str, Any] = {}
 _NUMBERED = (FunctionType, BuiltinFunctionType)
-#: A body above this is written beside its header instead of being joined to it.
-_JOIN = 64 * 1024
-#: A batch up to this length is looked through for values that need no care.
-_FEW = 32
 #: So long does whoever finds a worker gone wait for the news how that has ended (seconds).
 _NEWS = 1.0
 
@@ -83,8 +81,16 @@ class Asking:
         router = frontend.router()
         return router.origin() if router is not None else 0
 
-    def call(self, pid: int, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any], flags: int = 0) -> Slot:
-        """Send a call to another process; return the slot of its answer.
+    def call(
+        self,
+        pid: int,
+        f: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        flags: int = 0,
+        once: Once | None = None,
+    ) -> Slot:
+        """Send a call to another process; return the slot of its answer. ``once``: others get the same call.
 
         Raises:
             ValueError, ProcessExitedException: there is no such process.
@@ -101,7 +107,7 @@ class Asking:
             )
             return slot
         with knowledge.lock:
-            job = Outgoing(self.definitions, knowledge)
+            job = Outgoing(self.definitions, knowledge, once)
             number, ahead, data, buffers = _encode_call(job, f, args, kwargs)
             self._send_job(connection, slot, job, ahead, CALL, data, buffers, number, flags)
         return slot
@@ -131,32 +137,49 @@ class Asking:
 
     # ---- a function for many calls
 
-    def prepare(self, pid: int, f: Any) -> Prepared:
-        """Send a function, with all that it captures and mentions now, once; the calls that follow carry its number."""
+    def prepare(self, pid: int, f: Any, once: Once | None = None) -> Prepared:
+        """Send a function, with all that it captures and mentions now, once; the calls that follow carry its number.
+
+        If it is small it goes out with the first of them. ``once``: others get the same function, as it was when the
+        first of them got it.
+        """
         connection = self.peers.connection(pid)
         with connection.knowledge.lock:
-            job = Outgoing(self.definitions, connection.knowledge)
-            data, buffers = job.encode(f)
+            job = Outgoing(self.definitions, connection.knowledge, once)
+            data, buffers = job.encode_alike("function", f)
             number = next(connection.knowledge.numbers)
             prelude = job.prelude(self.next_id())
             self.send_ahead(job, connection)
-            first, rest = pieces(FUNCTION, 0, data, buffers, number, 0, job.flags)
-            connection.send(prelude + first, rest)
+            if buffers:
+                self._write(connection, prelude, FUNCTION, 0, data, buffers, number, 0, job.flags)
+            else:
+                first, rest = pieces(FUNCTION, 0, data, buffers, number, 0, job.flags)
+                connection.hold(prelude + first, *rest)
             job.commit()
         return Prepared(number, connection)
 
-    def call_prepared(self, pid: int, prepared: Prepared, batch: list[tuple[Any, ...]]) -> Slot:
-        """Map a prepared function over a batch of argument tuples; the answer is ``(values, failure or None)``."""
-        connection = prepared.connection
-        slot = Slot(self.next_id(), connection, self.origin())
-        if len(batch) <= _FEW and all(all(map(is_plain, args)) for args in batch):
-            self.ask(connection, slot, pack(CALL, slot.rid, _dumps(batch, 5), prepared.number, slot.origin, MAP))
-            return slot
-        with connection.knowledge.lock:
-            job = Outgoing(self.definitions, connection.knowledge)
-            data, buffers = job.encode(batch)
-            self._send_job(connection, slot, job, b"", CALL, data, buffers, prepared.number, MAP)
-        return slot
+    def map_prepared(self, prepared: Prepared, messages: Sequence[tuple[Slot, list[Any]]], flags: int = 0) -> None:
+        """Map a prepared function over lists of items; the answer to each is ``(values, failure or None)``.
+
+        Args:
+            prepared: the function, which says where.
+            messages: for each list a new slot, for the answer.
+            flags: STAR, CUT.
+
+        Raises:
+            ProcessExitedException: the peer is gone; nothing of it was begun.
+        """
+        number, connection = prepared
+        flags |= MAP
+        if all(are_plain(items) for _, items in messages):
+            data = [pack(CALL, slot.rid, _dumps(items, 5), number, slot.origin, flags) for slot, items in messages]
+            self.ask_all(connection, [slot for slot, _ in messages], b"".join(data))
+            return
+        for slot, items in messages:
+            with connection.knowledge.lock:
+                job = Outgoing(self.definitions, connection.knowledge)
+                body, buffers = job.encode(items)
+                self._send_job(connection, slot, job, b"", CALL, body, buffers, number, flags)
 
     def call_numbered(self, prepared: Prepared, args: tuple[Any, ...], kwargs: dict[str, Any], flags: int) -> Slot:
         """Call a prepared function once."""
@@ -171,7 +194,8 @@ class Asking:
     def forget_prepared(self, pid: int, prepared: Prepared) -> None:
         """The function is not needed any more."""
         if not prepared.connection.closed:
-            prepared.connection.post(pack(FUNCTION, 0, b"", prepared.number))
+            prepared.connection.hold(pack(FUNCTION, 0, b"", prepared.number))
+            self.reader.write_soon(prepared.connection)
 
     # ---- writing requests
 
@@ -183,16 +207,17 @@ class Asking:
         ahead: bytes,
         kind: int,
         data: Any,
-        buffers: list[memoryview],
+        buffers: Sequence[Buffer],
         aux: int,
         flags: int,
     ) -> None:
         prelude = ahead + job.prelude(slot.rid)
         self.send_ahead(job, connection)
-        first, rest = pieces(kind, slot.rid, data, buffers, aux, slot.origin, flags | job.flags)
         shield = shield_of_this_thread()
+        # What is lent must be told, or it never comes back.
         shield.raise_()
         try:
+            first, rest = pieces(kind, slot.rid, data, buffers, aux, slot.origin, flags | job.flags, connection)
             self.ask(connection, slot, prelude + first, rest)
             job.commit()
         finally:
@@ -219,6 +244,21 @@ class Asking:
             # Written, and the peer has ended in this very moment: it may have begun, so this is no matter of sending.
             slot.settle(None, another(connection.end))
 
+    def ask_all(self, connection: Connection, slots: list[Slot], data: bytes) -> None:
+        """Write several requests at once; see `ask`."""
+        *others, last = slots
+        connection.pending.update({slot.rid: slot for slot in others})
+        try:
+            self.ask(connection, last, data)
+        except ProcessExitedException:
+            for slot in others:
+                connection.pending.pop(slot.rid, None)
+            raise
+        if connection.end is not None:
+            for slot in others:
+                if connection.pending.pop(slot.rid, None) is not None:
+                    slot.settle(None, another(connection.end))
+
     def ask_verb(self, pid: int, verb: int, arguments: Any) -> Slot:
         """Ask another process for a verb of its runtime."""
         connection = self.peers.connection(pid)
@@ -243,8 +283,7 @@ class Asking:
             data, buffers = job.encode(value)
             prelude = job.prelude(rid)
             self.send_ahead(job, connection)
-            first, rest = pieces(kind, rid, data, buffers, 0, origin, flags | job.flags)
-            connection.send(prelude + first, rest)
+            self._write(connection, prelude, kind, rid, data, buffers, 0, origin, flags | job.flags)
             job.commit()
 
     def send_ahead(self, job: Outgoing, connection: Connection) -> None:
@@ -255,10 +294,32 @@ class Asking:
         """
         self._note_holders(job, connection)
         if job.ahead is not None:
+            prelude, rid, data, buffers = job.ahead
             try:
-                connection.send(*job.ahead)
+                self._write(connection, prelude, NAMES, rid, data, buffers, 0, 0, 0)
             except EOFError:
                 raise self.gone(connection) from None
+
+    @staticmethod
+    def _write(
+        connection: Connection,
+        prelude: bytes,
+        kind: int,
+        rid: int,
+        data: Any,
+        buffers: Sequence[Buffer],
+        aux: int,
+        origin: int,
+        flags: int,
+    ) -> None:
+        shield = shield_of_this_thread()
+        # What is lent must be told, or it never comes back.
+        shield.raise_()
+        try:
+            first, rest = pieces(kind, rid, data, buffers, aux, origin, flags, connection)
+            connection.send(prelude + first, rest)
+        finally:
+            shield.lower()
 
     def _note_holders(self, job: Outgoing, connection: Connection) -> None:
         """Tell the owners of the references in a message who will hold them, before the message goes."""
@@ -371,30 +432,17 @@ class Asking:
 
 def _encode_call(
     job: Outgoing, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[int, bytes, Any, list[memoryview]]:
+) -> tuple[int, bytes, Any, Sequence[Buffer]]:
     """Return the number of a function or 0, what goes ahead of it, and the pickle with its buffers."""
     try:
         number, ahead = job.function_number(f)
-        data, buffers = job.encode((args, kwargs) if number else (f, args, kwargs))
+        data, buffers = job.encode_alike(bool(number), (args, kwargs) if number else (f, args, kwargs))
     except Exception as error:
         error.add_note(
             f"this was about sending {getattr(f, '__name__', f)!s} and its arguments to process {job.knowledge.pid}"
         )
         raise
     return number, ahead, data, buffers
-
-
-def pieces(
-    kind: int, rid: int, data: Any, buffers: list[memoryview], aux: int, origin: int, flags: int
-) -> tuple[bytes, list[memoryview]]:
-    """Return a frame as the bytes to write first and the memory to write behind them."""
-    if not buffers and len(data) <= _JOIN:
-        return pack(kind, rid, bytes(data), aux, origin, flags), []
-    sizes = pack_sizes([buffer.nbytes for buffer in buffers])
-    header = pack(kind, rid, b"", aux, origin, flags, len(buffers))
-    # The header tells the length of sizes and pickle, which are written behind it without being joined.
-    length = len(sizes) + len(data)
-    return length.to_bytes(8, "little") + header[8:] + sizes, [memoryview(data), *buffers]
 
 
 def another(why: ProcessExitedException) -> ProcessExitedException:

@@ -16,16 +16,18 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydist._errors import CapturedException, capture
-from pydist._protocol.frames import ASK, DONE, ENDED, INLINE, KEEP, MAP, QUIET, RESULT, Frame, pack
+from pydist._protocol.frames import ASK, BACK, DONE, ENDED, INLINE, KEEP, MAP, QUIET, RESULT, STAR, Frame, pack
 from pydist._runtime import coroutines
 from pydist._runtime.current import CURRENT_CALL
 from pydist._runtime.failures import encode_failure, qualified
-from pydist._runtime.pickling import decode, is_plain
+from pydist._runtime.mapped import Items, run_item, run_items
+from pydist._runtime.pickling import are_plain, decode, is_plain
 from pydist._runtime.shield import Shield, shield_of_this_thread, strike
 from pydist._runtime.store import Carried
 
 if TYPE_CHECKING:
     from pydist._runtime.connection import Connection
+    from pydist._runtime.mappings import Mapping
     from pydist._runtime.node import Node
     from pydist._runtime.output import TextBuffer
 
@@ -44,8 +46,6 @@ _PATIENCE = 0.1
 #: Interrupts of one call that follow each other within this time (seconds) are one.
 _SAME_PRESS = 0.2
 _HIDE = frozenset({__file__})
-#: The results of a batch up to this length are looked through for values that need no care.
-_FEW = 32
 #: Of so many calls that have failed, function and arguments are kept, as long as their Futures are.
 _KEPT_CALLS = 8
 
@@ -60,6 +60,8 @@ class Call:
         "cancelled",
         "connection",
         "frame",
+        "items",
+        "loans",
         "local",
         "made",
         "origin",
@@ -82,7 +84,11 @@ class Call:
         self.asked = 0 if frame is None else frame.flags
         #: Calls with equal turns run one after the other; see turns.py.
         self.turn = (0, 0) if frame is None or connection is None else (connection.pid, frame.aux)
+        #: Of a map: what it goes through, once it has begun.
+        self.items: Items | None = None
         self.answered = False
+        #: Of its large arguments: those to look at when it has ended, see habits.py.
+        self.loans: list[Mapping] | None = None
         self.cancelled = False
         #: When it was interrupted last (monotonic).
         self.struck_at = 0.0
@@ -159,15 +165,22 @@ class Executor:
                     call.shield = None
             if type(value) is CoroutineType:
                 call.made = (f, args, kwargs)
+                call.loans = None
                 self._start_coroutine(call, value)
                 return
         except BaseException as error:
             shield.close()
             with contextlib.suppress(UnboundLocalError):
                 call.made = (f, args, kwargs)
+            call.loans = None
             self.fail(call, error)
         else:
             if value is not LATER:
+                # What came in is let go of before the answer goes out: whoever sent it can use its memory again then.
+                if call.loans:
+                    self._look_at(call)
+                f = args = kwargs = None
+                self._node.returns.begin()
                 self.answer(call, value)
         finally:
             CURRENT_CALL.reset(token)
@@ -188,12 +201,26 @@ class Executor:
             f = knowledge.received[frame.aux]
             if type(f) is Frame:
                 f = knowledge.received[frame.aux] = decode(f.body, f.buffers)
+            buffers = frame.buffers
+            if buffers and connection.borrower is not None:
+                buffers, call.loans = connection.borrower.habits.receive(frame.aux, buffers)
             if frame.flags & MAP:
-                return run_batch, (f, decode(frame.body, frame.buffers)), {}
-            args, kwargs = decode(frame.body, frame.buffers)
+                items = decode(frame.body, buffers)
+                if len(items) == 1:
+                    return run_item, (f, items[0], frame.flags & STAR), {}
+                call.items = Items(items, bool(frame.flags & STAR))
+                return run_items, (f, call.items), {}
+            args, kwargs = decode(frame.body, buffers)
             return f, args, kwargs
         f, args, kwargs = decode(frame.body, frame.buffers)
         return f, args, kwargs
+
+    @staticmethod
+    def _look_at(call: Call) -> None:
+        """Note what the call has made of its large arguments."""
+        loans, call.loans = call.loans, None
+        if loans and call.connection is not None and call.connection.borrower is not None:
+            call.connection.borrower.habits.look(call.turn[1], loans)
 
     def _start_coroutine(self, call: Call, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine on the process's loop; the lane is free meanwhile."""
@@ -247,7 +274,7 @@ class Executor:
                     connection.send(pack(DONE, call.rid, pickle.dumps(value, 5), 0, call.origin, flags | INLINE))
                 else:
                     connection.send(pack(DONE, call.rid, b"", 0, call.origin, flags))
-            elif is_plain(value) or (asked & MAP and _is_plain_batch(*value)):
+            elif _is_plain_batch(*value) if asked & MAP else is_plain(value):
                 connection.send(pack(RESULT, call.rid, pickle.dumps(value, 5), 0, call.origin, flags))
             else:
                 try:
@@ -341,6 +368,18 @@ class Executor:
             output.finish(call)
         return DRAIN if output.wrote_below() else 0
 
+    def give_back(self, call: Call, kept: int) -> None:
+        """Tell that of a map's call only the first ``kept`` items are done here; 0: it has not begun at all."""
+        if not kept:
+            if call.cancelled:
+                self.fail(call, KeyboardInterrupt())
+                return
+            if not self._first(call):
+                return
+            self._node.discard(call.frame)
+        if call.connection is not None:
+            call.connection.post(pack(BACK, call.rid, b"", kept))
+
     # ---- interrupting
 
     def cancel(self, connection: Connection, rid: int) -> None:
@@ -390,18 +429,7 @@ class Executor:
 
 
 def _is_plain_batch(values: list[Any], failure: CapturedException | None) -> bool:
-    return failure is None and len(values) <= _FEW and all(map(is_plain, values))
-
-
-def run_batch(f: Any, batch: list[tuple[Any, ...]]) -> tuple[list[Any], CapturedException | None]:
-    """Call ``f`` with each of the argument tuples; stop at the first that fails."""
-    values: list[Any] = []
-    for args in batch:
-        try:
-            values.append(f(*args))
-        except Exception as error:
-            return values, capture(error, _HIDE)
-    return values, None
+    return failure is None and are_plain(values)
 
 
 def _kind_of(value: Any) -> str:

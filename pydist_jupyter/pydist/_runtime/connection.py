@@ -9,20 +9,25 @@ from _thread import allocate_lock
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydist._errors import ProcessExitedException
-from pydist._protocol.frames import Frame, FrameParser
+from pydist._protocol.frames import Frame, FrameParser, Loan
 from pydist._runtime.buffers import allocate
 from pydist._runtime.poller import READ, WRITE, Poller
 from pydist._runtime.shield import LOOK, Shield, shield_of_this_thread
 from pydist._runtime.slots import Slot
 
+if TYPE_CHECKING:
+    from pydist._runtime.mappings import Borrower
+    from pydist._runtime.segments import Lender
+
 __all__ = ["Connection"]
 
 _DONTWAIT = socket.MSG_DONTWAIT
-#: One receive. The parser's threshold for "large" is the same number.
-_CHUNK = 256 * 1024
+#: One receive. Into memory that stays: a new object of this size is mapped and unmapped by the system each time, which
+#: costs more than all the rest.
+_CHUNK = 64 * 1024
 #: Room in the kernel for small messages: a full buffer costs a context switch.
 _SOCKET_BUFFER = 1 << 20
 #: How many pieces one sendmsg may take (IOV_MAX is 1024 everywhere that matters).
@@ -50,14 +55,19 @@ class Connection:
         self.last_read = 0.0
         self.hot = 0
         self.spin_misses = 0
+        #: What was lent counts as if it had gone through the stream.
         self.bytes_in = 0
         self.bytes_out = 0
         self.last_heard = 0.0
         #: What the pickling room knows about this peer.
         self.knowledge: Any = None
+        #: For large buffers, if the two have agreed on it: what we lend the peer, and how we see what it lends us.
+        self.lender: Lender | None = None
+        self.borrower: Borrower | None = None
         self._lost = lost
         self._poller = poller
-        self._parser = FrameParser(allocate)
+        self._parser = FrameParser(allocate, self._borrow)
+        self._incoming = memoryview(bytearray(_CHUNK))
         self._writing = allocate_lock()
         self._outbox: deque[memoryview] = deque()
         sock.setblocking(True)
@@ -75,11 +85,10 @@ class Connection:
         try:
             target = self._parser.target()
             if target is None:
-                data = self.sock.recv(_CHUNK, _DONTWAIT)
-                n = len(data)
+                n = self.sock.recv_into(self._incoming, 0, _DONTWAIT)
                 if n:
                     self.bytes_in += n
-                    return self._parser.feed(data)
+                    return self._parser.feed(bytes(self._incoming[:n]))
             else:
                 n = self.sock.recv_into(target, 0, _DONTWAIT)
                 if n:
@@ -90,6 +99,12 @@ class Connection:
         except OSError as error:
             raise EOFError(str(error)) from None
         raise EOFError
+
+    def _borrow(self, loan: Loan) -> object:
+        if self.borrower is None:
+            raise OSError("the peer lends memory to a process that has not agreed to open it")
+        self.bytes_in += loan.size
+        return self.borrower.borrow(loan)
 
     def watch(self) -> None:
         """Give the stream to the poller."""
@@ -163,6 +178,10 @@ class Connection:
         self._outbox.append(memoryview(data))
         self.flush_outbox()
 
+    def hold(self, *data: bytes | memoryview) -> None:
+        """Write a frame together with the next one; see `Reader.write_soon` if none is about to come."""
+        self._outbox.extend(map(memoryview, data))
+
     def flush_outbox(self) -> None:
         """Write what waits, as far as it goes."""
         # Whoever has the lock empties the outbox; look again afterwards for what came in that moment.
@@ -232,6 +251,8 @@ class Connection:
         if self.closed:
             return
         self.closed = True
+        if self.lender is not None:
+            self.lender.close()
         if not self.parked:
             try:
                 self._poller.unregister(self.fd)

@@ -6,6 +6,7 @@ only module of the runtime with state of its own.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -15,7 +16,16 @@ if TYPE_CHECKING:
     from pydist._runtime.calls import Call
     from pydist._runtime.node import Node
 
-__all__ = ["CAPTURE", "CURRENT_CALL", "STARTED", "Capture", "current_node", "peek_node", "set_default_node"]
+__all__ = [
+    "CAPTURE",
+    "CURRENT_CALL",
+    "STARTED",
+    "Capture",
+    "count_of_forks",
+    "current_node",
+    "peek_node",
+    "set_default_node",
+]
 
 
 class Capture(NamedTuple):
@@ -39,6 +49,22 @@ STARTED = time.time()
 CURRENT_CALL: ContextVar[Call | None] = ContextVar("pydist_call", default=None)
 #: On a worker: what takes in the place of the cell whatever the running code shows.
 CAPTURE: ContextVar[Capture | None] = ContextVar("pydist_capture", default=None)
+
+_forks = [0]
+
+
+def count_of_forks() -> int:
+    """Return a number that has changed if this process has been forked since it was asked last."""
+    return _forks[0]
+
+
+def _count_fork() -> None:
+    _forks[0] += 1
+
+
+if hasattr(os, "register_at_fork"):
+    # Twice, for what another thread does in between.
+    os.register_at_fork(before=_count_fork, after_in_parent=_count_fork)
 
 
 def peek_node() -> Node | None:

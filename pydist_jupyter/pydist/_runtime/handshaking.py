@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import sys
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -79,8 +80,14 @@ def initiate(sock: socket.socket, cookie: str, details: dict[str, Any], timeout:
     return {**welcome["details"], "versions": answer["versions"]}
 
 
-def accept(sock: socket.socket, cookie: str, details: dict[str, Any], timeout: float) -> dict[str, Any]:
-    """The other side of `initiate`.
+def accept(
+    sock: socket.socket,
+    cookie: str,
+    details: dict[str, Any],
+    timeout: float,
+    answer_to: Callable[[dict[str, Any]], dict[str, Any]] = lambda said: {},
+) -> dict[str, Any]:
+    """The other side of `initiate`; ``answer_to`` returns more details, which depend on those of the other end.
 
     Raises:
         HandshakeError: the other end was refused, and told why.
@@ -103,6 +110,6 @@ def accept(sock: socket.socket, cookie: str, details: dict[str, Any], timeout: f
         with contextlib.suppress(OSError):  # it may be gone already
             line.send({"refused": str(error)})
         raise
-    line.send({"details": details})
+    line.send({"details": {**details, **answer_to(answer["details"])}})
     sock.settimeout(None)
     return {**answer["details"], "versions": opening["versions"]}

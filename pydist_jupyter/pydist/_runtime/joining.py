@@ -8,6 +8,7 @@ worker ──handshake──▶ worker: at the first call between them
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pickle
 import socket
@@ -16,15 +17,18 @@ from time import monotonic
 from typing import Any
 
 from pydist._errors import ProcessExitedException
-from pydist._protocol.frames import MEMBERS, pack
+from pydist._protocol.frames import MEMBERS, OPENS, pack
 from pydist._protocol.handshake import HandshakeError
 from pydist._runtime.connection import Connection, abstract_address
+from pydist._runtime.habits import Habits
 from pydist._runtime.handshaking import accept, initiate
+from pydist._runtime.mappings import Borrower
 from pydist._runtime.node import Node
 from pydist._runtime.peers import CONNECTED, TERMINATING, Peer
 from pydist._runtime.pickling import Knowledge
+from pydist._runtime.segments import Lender
 
-__all__ = ["WHO", "attach", "greet_peer", "join", "tell_members"]
+__all__ = ["WHO", "attach", "greet_peer", "join", "shared_memory", "tell_members"]
 
 #: The verb by which a worker asks the master for the list of members.
 WHO = 100
@@ -32,14 +36,37 @@ WHO = 100
 _PATIENCE = 20.0
 
 
-def attach(node: Node, peer: Peer, sock: socket.socket) -> Connection:
-    """Start to talk with a peer over a stream that has been shaken hands on."""
+def attach(node: Node, peer: Peer, sock: socket.socket, said: dict[str, Any]) -> Connection:
+    """Start to talk with a peer over a stream that has been shaken hands on; ``said``: what it said of itself there."""
     connection = Connection(sock, peer.pid, node.reader.poller, node.lose)
     connection.knowledge = Knowledge(peer.pid)
     connection.last_heard = monotonic()
+    connection.borrower = _borrower(node, sock, said)
+    if connection.borrower is not None:
+        connection.borrower.connection = connection
+        connection.borrower.habits = Habits()
+        if "opens" in said:  # it has told us, and waits to be told
+            connection.post(pack(OPENS, 0, b""))
+    if said.get("opens"):
+        connection.lender = Lender(node.pool)
     node.peers.attach(peer, connection)
     node.reader.add(connection)
     return connection
+
+
+def _borrower(node: Node, sock: socket.socket, said: dict[str, Any]) -> Borrower | None:
+    """Return what is needed to open the memory of a peer, None if it cannot be opened from here."""
+    if "memory" not in said or not node.pool.offer(sock):
+        return None
+    try:
+        return Borrower(said["memory"], node.returns)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def shared_memory(node: Node, sock: socket.socket, said: dict[str, Any]) -> dict[str, Any]:
+    """Return what whoever has been dialled says of shared memory, once it knows what the other end has said."""
+    return {**node.pool.offer(sock), "opens": _borrower(node, sock, said) is not None}
 
 
 def members_of(node: Node) -> dict[str, Any]:
@@ -87,7 +114,7 @@ def join(node: Node, sock: socket.socket, welcome: dict[str, Any], listener: soc
             threading.Thread(target=_receive_peer, args=(node, stranger), daemon=True).start()
 
     node.reader.add_other(listener.fileno(), ready)
-    attach(node, master, sock)
+    attach(node, master, sock, welcome)
 
 
 def update_members(node: Node, told: dict[str, Any]) -> None:
@@ -133,7 +160,7 @@ def _dial(node: Node, peer: Peer) -> Connection:
     try:
         sock.settimeout(_PATIENCE)
         sock.connect(str(peer.address).replace("@", "\0", 1))
-        initiate(sock, node.cookie, {"pid": node.pid}, _PATIENCE)
+        said = initiate(sock, node.cookie, {"pid": node.pid, **node.pool.offer(sock)}, _PATIENCE)
     except (OSError, HandshakeError) as error:
         sock.close()
         if isinstance(error, TimeoutError):
@@ -141,13 +168,13 @@ def _dial(node: Node, peer: Peer) -> Connection:
                 f"peer {peer.pid} didn't connect to {node.pid} within {_PATIENCE:g} seconds"
             ) from None
         raise ConnectionError(f"peer {peer.pid} cannot be reached from {node.pid}: {error}") from None
-    return attach(node, peer, sock)
+    return attach(node, peer, sock, said)
 
 
 def _receive_peer(node: Node, sock: socket.socket) -> None:
     """Shake hands with somebody who has dialled us; in a thread of its own."""
     try:
-        said = accept(sock, node.cookie, {"pid": node.pid}, _PATIENCE)
+        said = accept(sock, node.cookie, {"pid": node.pid}, _PATIENCE, functools.partial(shared_memory, node, sock))
     except (OSError, HandshakeError, ValueError, KeyError):
         sock.close()
         return
@@ -157,4 +184,4 @@ def _receive_peer(node: Node, sock: socket.socket) -> None:
         # It has heard of us before we have heard of it.
         peer = Peer(pid, CONNECTED)
         node.peers.add(peer)
-    attach(node, peer, sock)
+    attach(node, peer, sock, said)

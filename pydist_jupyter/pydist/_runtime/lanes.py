@@ -53,6 +53,8 @@ class Lanes:
         self.inbox: deque[Call] = deque()
         self._executor = executor
         self.turns = Turns()
+        #: Called when a call has begun to wait for its turn.
+        self.waits: Callable[[], None] = lambda: None
         self._idle: list[_Lane] = []
         self._handing = threading.Lock()
         self._started = allocate_lock()
@@ -69,6 +71,13 @@ class Lanes:
                     return
                 if self.turns.begin(call):
                     self._start(call)
+                else:
+                    self.waits()
+
+    def give_back(self) -> None:
+        """Give back what others should do, of what waits here."""
+        for call, kept in self.turns.overdue():
+            self._executor.give_back(call, kept)
 
     def start(self, call: Call) -> None:
         """Start one call in a pooled thread, from any thread."""
@@ -125,6 +134,12 @@ class MainLane:
         self._is_parked = True
         #: When `tick` is to be called, or None.
         self._due: float | None = None
+        lanes.waits = self._look_soon
+
+    def _look_soon(self) -> None:
+        """Something waits for its turn: have it looked after."""
+        self._wake()
+        self._reader.kick()
 
     def flush_soon(self) -> None:
         """Have `tick` called in a few milliseconds."""
@@ -170,9 +185,10 @@ class MainLane:
         while True:
             self._parked.acquire()
             quiet, last = 0, -1
-            while quiet < _QUIET_TICKS or self._due is not None:
+            while quiet < _QUIET_TICKS or self._due is not None or self._lanes.turns.next_look() is not None:
                 sleep(_TICK)
                 self._flush_if_due()
+                self._lanes.give_back()
                 count = self._count
                 if count == last and reader.try_lead():
                     self._stand_in()
@@ -199,8 +215,14 @@ class MainLane:
         self._on_tick()
         return self._flush_if_due()  # some of it may have to wait once more
 
-    def _has_news(self, due: float | None) -> bool:
-        return self._reader.wanted or bool(self._lanes.inbox) or self._due is not due
+    def _has_news(self, due: float | None, look: float | None) -> bool:
+        lanes = self._lanes
+        return (
+            self._reader.wanted
+            or bool(lanes.inbox)
+            or self._due is not due
+            or (look is None and lanes.turns.next_look() is not None)
+        )
 
     def _stand_in(self) -> None:
         """Serve until the main thread wants to read again; calls go to the pooled threads."""
@@ -208,7 +230,11 @@ class MainLane:
         try:
             while not reader.wanted:
                 lanes.hand_out()
+                lanes.give_back()
                 left, due = self._flush_if_due(), self._due
-                reader.serve(functools.partial(self._has_news, due), left)
+                look = lanes.turns.next_look()
+                if look is not None and (left is None or look < left):
+                    left = look
+                reader.serve(functools.partial(self._has_news, due, look), left)
         finally:
             reader.leave()

@@ -15,6 +15,7 @@ from pydist._comm_messages import Update
 from pydist._errors import ProcessExitedException
 from pydist._protocol.frames import (
     ASK,
+    BACK,
     CALL,
     CANCEL,
     COMM,
@@ -28,11 +29,13 @@ from pydist._protocol.frames import (
     KEEP,
     MEMBERS,
     NAMES,
+    OPENS,
     OUTPUT,
     QUIET,
     REFS,
     RELEASE,
     RESULT,
+    RETURNED,
     Frame,
     pack,
 )
@@ -43,10 +46,12 @@ from pydist._runtime.definitions import Definitions
 from pydist._runtime.failures import decode_failure
 from pydist._runtime.handles import Handles
 from pydist._runtime.lanes import Lanes
+from pydist._runtime.mappings import Returns
 from pydist._runtime.output import Desk
 from pydist._runtime.peers import Peer, Peers
 from pydist._runtime.pickling import decode
 from pydist._runtime.reader import Reader
+from pydist._runtime.segments import Lender, Pool
 from pydist._runtime.shield import press_again_if_swallowed
 from pydist._runtime.slots import Slot
 from pydist._runtime.store import Store
@@ -72,9 +77,12 @@ class Node(Asking):
         self.desk = Desk()
         self.executor = Executor(self)
         self.lanes = Lanes(self.executor)
-        self.reader = Reader(self._handle, self.lose, self._after_batch, lambda: self.handles.tidy())
+        self.reader = Reader(self._handle, self.lose, self._after_batch, self._tidy)
         self.peers = Peers(self._no_dialling)
         self.handles = Handles(lambda: self.pid, self.store, self.peers, self.reader.kick)
+        #: Memory for large buffers: what others may open, and what we have opened and use no more.
+        self.pool = Pool()
+        self.returns = Returns(self.reader.kick)
         #: On a worker: the streams that replace sys.stdout and sys.stderr.
         self.output: Any = None
         #: What ASK frames can ask for: verb -> function(call, arguments).
@@ -130,6 +138,8 @@ class Node(Asking):
             connection.knowledge.digests.add(self.definitions.unpack(bytes(frame.body)))
         elif kind == NAMES:
             connection.knowledge.names.append(frame)
+        elif kind == BACK:
+            self._given_back(connection, frame)
         elif kind == CANCEL:
             self.executor.cancel(connection, frame.rid)
         elif kind in (HOLD, RELEASE):
@@ -138,6 +148,11 @@ class Node(Asking):
         elif kind == ENDED:
             if (peer := self.peers.get(connection.pid)) is not None:
                 peer.strays -= 1
+        elif kind == RETURNED:
+            if connection.lender is not None:
+                connection.lender.returned(frame.body)
+        elif kind == OPENS:
+            connection.lender = Lender(self.pool)
         elif kind == MEMBERS:
             if self.on_members is not None:
                 self.on_members(pickle.loads(frame.body))
@@ -164,6 +179,14 @@ class Node(Asking):
         else:
             self.discard(frame)
 
+    def _given_back(self, connection: Connection, frame: Frame) -> None:
+        if frame.aux:
+            slot = connection.pending.get(frame.rid)
+            if slot is not None:
+                slot.cut(frame.aux)
+        elif (slot := connection.pending.pop(frame.rid, None)) is not None:
+            slot.settle(frame)
+
     def discard(self, frame: Frame | None) -> None:
         """Drop a frame that nobody will read; references in it are let go of, by reading it all the same."""
         if frame is None or not frame.flags & REFS:
@@ -186,6 +209,10 @@ class Node(Asking):
         master = self.peers.get(1)
         if master is not None and master.connection is not None:
             master.connection.post(pack(OUTPUT, frame.rid, bytes(frame.body), frame.aux, frame.origin, frame.flags))
+
+    def _tidy(self) -> None:
+        self.handles.tidy()
+        self.returns.tidy()
 
     def _after_batch(self) -> None:
         if self.lanes.inbox:
@@ -220,7 +247,7 @@ class Node(Asking):
         if peer is not None and peer.connection is not None:
             peer.connection.post(pack(COMM, 0, pickle.dumps(message, 5), origin=message.origin))
 
-    def ask_all(self, pids: Iterable[int], f: Callable[[], Any], timeout: float) -> list[Any]:
+    def call_each(self, pids: Iterable[int], f: Callable[[], Any], timeout: float) -> list[Any]:
         """Call ``f`` in several processes; return what those say that answer within ``timeout`` seconds."""
         deadline = monotonic() + timeout
         slots, answers = [], []

@@ -13,25 +13,29 @@ import pickle
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from types import BuiltinFunctionType, CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
-from pydist._protocol.frames import DEFINE, FUNCTION, MAX_BUFFERS, NAMES, REFS, pack, pack_sizes
+from pydist._protocol.frames import DEFINE, FUNCTION, MAX_BUFFERS, NAMES, REFS, pack
 from pydist._runtime.buffers import OUT_OF_BAND
 from pydist._runtime.definitions import Definitions, digest_of
 from pydist._runtime.namespaces import MISSING, STABLE, mentions, travels_by_value
+from pydist._runtime.segments import raw
 from pydist._runtime.sources import identity, name_if_changed
 from pydist._runtime.wrappers import CACHE
 
 if TYPE_CHECKING:
     from pydist._protocol.frames import Frame
+    from pydist._runtime.once import Buffer, Once
 
-__all__ = ["Knowledge", "Outgoing", "current_job", "decode", "is_plain", "rebuild_exception"]
+__all__ = ["Knowledge", "Outgoing", "are_atoms", "are_plain", "current_job", "decode", "is_plain", "rebuild_exception"]
 
 _ATOMS = frozenset({type(None), bool, int, float, complex})
 _TEXTS = frozenset({str, bytes})
 _MAIN = ("__main__", None)
+#: Lists up to this length are looked through for values that need no care, one by one.
+_FEW = 32
 _dumps = pickle.dumps
 _loads = pickle.loads
 
@@ -122,19 +126,25 @@ class Outgoing:
 
     Nothing is noted in `knowledge` before `commit`, which the sender calls once the bytes are out; it holds
     ``knowledge.lock`` from the first `encode` to there.
+
+    Args:
+        definitions: of this process.
+        knowledge: of the peer.
+        once: what several peers get alike, this one among them.
     """
 
-    def __init__(self, definitions: Definitions, knowledge: Knowledge) -> None:
+    def __init__(self, definitions: Definitions, knowledge: Knowledge, once: Once | None = None) -> None:
         self.definitions = definitions
         self.knowledge = knowledge
+        self._once = once
         #: Functions met; what they mention must be over there.
         self.functions: list[FunctionType] = []
         #: Digests used, in the order in which they are needed.
         self.needed: list[bytes] = []
         #: References met: (owner, RRID).
         self.refs: list[Any] = []
-        #: A message to be written before this one, with its buffers: large globals.
-        self.ahead: tuple[bytes, list[memoryview]] | None = None
+        #: Large globals, to be written before this message: definitions, the request that uses them, pickle, buffers.
+        self.ahead: tuple[bytes, int, bytes, list[Buffer]] | None = None
         self._digests: list[bytes] = []
         self._sent: dict[tuple[str, str], tuple[Any, bytes]] = {}
         self._numbered: tuple[Any, CodeType | None, int] | None = None
@@ -168,6 +178,18 @@ class Outgoing:
         finally:
             _job.active = before
 
+    def encode_alike(self, key: Hashable, obj: Any) -> tuple[bytes | memoryview, list[Buffer]]:
+        """Do the same for an object that others may get, too; ``key`` says which of them it is."""
+        if self._once is not None:
+            return self._once.encode(self, key, obj)
+        data, buffers = self.encode(obj)
+        return data, [*buffers]
+
+    def _digest(self, key: Hashable, data: bytes | memoryview, buffers: Sequence[Buffer]) -> bytes:
+        if self._once is not None:
+            return self._once.digest(key, data, buffers)
+        return digest_of(bytes(data), map(raw, buffers))
+
     @staticmethod
     def _quickly(obj: Any, file: io.BytesIO, collect: Any) -> bool:
         """Pickle by the C pickler; return whether that could be done."""
@@ -180,6 +202,10 @@ class Outgoing:
     def need(self, digest: bytes) -> None:
         """A definition is used by this message."""
         self.needed.append(digest)
+
+    def has_blobs(self, digests: list[bytes]) -> bool:
+        """Say whether the peer has these definitions, or can be sent them."""
+        return all(digest in self.definitions.blobs or digest in self.knowledge.digests for digest in digests)
 
     # ---- what goes ahead
 
@@ -213,7 +239,7 @@ class Outgoing:
             if function.__module__ not in _MAIN:
                 name_if_changed(function.__module__)
         changed: dict[tuple[str, str], tuple[bytes, int]] = {}
-        large: list[memoryview] = []
+        large: list[Buffer] = []
         done: set[tuple[str, str]] = set()
         while todo := [(mention, value) for mention, value in mentions(self.functions) if mention not in done]:
             for mention, value in todo:
@@ -225,13 +251,14 @@ class Outgoing:
                 if last is not None and last[0] is known and type(value) in STABLE:
                     continue
                 try:
-                    data, buffers = self.encode(value)
+                    key = mention, id(value)
+                    data, buffers = self.encode_alike(key, value)
                 except Exception as error:
                     raise pickle.PicklingError(
                         f"the global {mention[1]!r} that the function uses cannot be sent "
                         f"to process {knowledge.pid}: {error}"
                     ) from None
-                digest = digest_of(bytes(data), buffers)
+                digest = self._digest(key, data, buffers)
                 if last is None or last[1] != digest or known is not value:
                     changed[mention] = bytes(data), len(buffers)
                     large += buffers
@@ -243,8 +270,7 @@ class Outgoing:
             return pack(NAMES, rid, body)
         if len(large) > MAX_BUFFERS:
             raise pickle.PicklingError(f"the globals that the function uses have more than {MAX_BUFFERS:,} arrays")
-        sizes = pack_sizes([buffer.nbytes for buffer in large])
-        self.ahead = (self._definitions() + pack(NAMES, rid, sizes + body, nbuf=len(large)), large)
+        self.ahead = (self._definitions(), rid, body, large)
         return b""
 
     # ---- functions by number
@@ -329,6 +355,16 @@ def is_plain(value: Any, depth: int = 2) -> bool:
     if kind is tuple:
         return depth > 0 and len(value) <= 8 and all(is_plain(item, depth - 1) for item in value)
     return False
+
+
+def are_atoms(values: Iterable[Any]) -> bool:
+    """Say whether all values are numbers and the like."""
+    return _ATOMS.issuperset(map(type, values))
+
+
+def are_plain(values: list[Any]) -> bool:
+    """Say whether all values are plain, as far as that can be found quickly; see `is_plain`."""
+    return are_atoms(values) or (len(values) <= _FEW and all(map(is_plain, values)))
 
 
 def decode(body: Any, buffers: Sequence[object] = ()) -> Any:

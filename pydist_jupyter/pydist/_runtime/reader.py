@@ -16,6 +16,7 @@ import contextlib
 import os
 import select
 from _thread import LockType, allocate_lock
+from collections import deque
 from collections.abc import Callable
 from threading import Event
 from time import monotonic
@@ -80,6 +81,8 @@ class Reader:
         #: How often it was read since all the others were.
         self._in_a_row = 0
         self._ticking = False
+        #: Streams with something to write that nobody hurries with.
+        self._held: deque[Connection] = deque()
         self._sleepers: list[LockType] = []
         self._kick_r, self._kick_w = os.pipe()
         os.set_blocking(self._kick_r, False)
@@ -123,6 +126,12 @@ class Reader:
             finally:
                 connection.reading.release()
 
+    def write_soon(self, connection: Connection) -> None:
+        """Have written what a stream holds back; within a few milliseconds, if nothing else is sent before."""
+        self._held.append(connection)
+        if self._lead.locked():
+            self.kick()
+
     # ---- serving
 
     def serve(
@@ -140,6 +149,8 @@ class Reader:
         deadline = None if timeout is None else monotonic() + timeout
         poll = self.poller.poll
         while not until():
+            while self._held:
+                self._held.popleft().flush_outbox()
             wait = longest
             if self._parked:
                 self._give_back(monotonic())
@@ -407,6 +418,8 @@ class Reader:
                 self.serve(lambda: until() or shield.pending, timeout, longest=longest)
             finally:
                 self.leave(soon_back=True)
+                if shield is not shields.MAIN:
+                    self.remove_other(wake)  # the thread may end, and its descriptor be another's
             return until()
         finally:
             shield.lower()

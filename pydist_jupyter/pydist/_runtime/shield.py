@@ -117,6 +117,12 @@ class Shield:
         self.owner = None
         self.pending = self.doomed = False
 
+    def __del__(self) -> None:
+        """The thread has ended."""
+        if self.wake_r >= 0:
+            os.close(self.wake_r)
+            os.close(self.wake_w)
+
     def wake_fd(self) -> int:
         """Return a descriptor that becomes readable when an interrupt comes under the shield."""
         if self.wake_r < 0:

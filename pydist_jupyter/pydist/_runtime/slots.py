@@ -34,6 +34,9 @@ class Slot:
         self.waiters: list[LockType] | None = None
         self.callbacks: list[Callable[[], None]] | None = None
 
+    def cut(self, kept: int) -> None:
+        """Of the items of a map only the first ``kept`` are done there; for whoever maps."""
+
     def settle(self, frame: Frame | None, failure: BaseException | None = None) -> bool:
         """Put the answer in, wake whoever waits; the first answer counts. Return whether this was the first."""
         if self.done:

@@ -1,0 +1,81 @@
+"""The items of one message of a map, while a worker goes through them."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from pydist._errors import CapturedException, capture
+
+__all__ = ["Items", "run_item", "run_items"]
+
+_HIDE = frozenset({__file__})
+
+
+class Items:
+    """What is to be done, and what of it has not begun.
+
+    One thread takes items from the front, another may take some from the back: each item is had by one of them only.
+
+    Args:
+        items: the arguments.
+        star: they are argument tuples.
+    """
+
+    __slots__ = ("_kept", "_todo", "star", "take")
+
+    def __init__(self, items: list[Any], star: bool) -> None:
+        self.star = star
+        self._kept = len(items)
+        self._todo = deque(items)
+        #: Return the next item; IndexError: there is none.
+        self.take = self._todo.popleft
+
+    def __len__(self) -> int:
+        """How many have not begun."""
+        return len(self._todo)
+
+    def cut(self, lasted: float, longest: float) -> int | None:
+        """Take away what will not have begun in ``longest`` seconds from now, as it goes.
+
+        Args:
+            lasted: seconds since the first began.
+            longest: seconds.
+
+        Returns:
+            how many are left to this worker, those done included; None: all, nothing was taken away.
+        """
+        left = len(self._todo)
+        more = int((self._kept - left - 1) * longest / lasted)
+        taken = 0
+        try:
+            while taken < left - more:
+                self._todo.pop()
+                taken += 1
+        except IndexError:
+            pass  # the worker was quicker
+        self._kept -= taken
+        return self._kept if taken else None
+
+
+def run_item(f: Any, item: Any, star: int) -> tuple[list[Any], CapturedException | None]:
+    """Call ``f`` with one item: the same as `run_items`, quicker."""
+    try:
+        return [f(*item) if star else f(item)], None
+    except Exception as error:
+        return [], capture(error, _HIDE)
+
+
+def run_items(f: Any, items: Items) -> tuple[list[Any], CapturedException | None]:
+    """Call ``f`` with each of the items; stop at the first that fails."""
+    values: list[Any] = []
+    append, take, star = values.append, items.take, items.star
+    while True:
+        try:
+            item = take()
+        except IndexError:
+            return values, None
+        try:
+            append(f(*item) if star else f(item))
+        except Exception as error:
+            return values, capture(error, _HIDE)
