@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from pydist._comm_messages import Update
+if TYPE_CHECKING:
+    from pydist._comm_messages import Update
 
 __all__ = [
     "OutputRouter",

@@ -9,9 +9,8 @@ import pickle
 import threading
 from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydist._comm_messages import Update
 from pydist._errors import ProcessExitedException
 from pydist._protocol.frames import (
     ASK,
@@ -55,6 +54,9 @@ from pydist._runtime.segments import Lender, Pool
 from pydist._runtime.shield import press_again_if_swallowed
 from pydist._runtime.slots import Slot
 from pydist._runtime.store import Store
+
+if TYPE_CHECKING:
+    from pydist._comm_messages import Update
 
 __all__ = ["Node"]
 

@@ -18,12 +18,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pydist import frontend
-from pydist._comm_messages import Update
 from pydist._protocol.frames import OUTPUT, Frame, pack
 from pydist._runtime.current import CURRENT_CALL
+
+if TYPE_CHECKING:
+    from pydist._comm_messages import Update
 
 __all__ = ["CallStream", "Desk", "Pipe", "TextBuffer"]
 
