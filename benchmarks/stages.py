@@ -2,9 +2,9 @@
 
     python -m benchmarks.stages [--calls 2000] [--rounds 15] [--markdown]
 
-Both ends live in this one process, and each stage is run by itself, many times: what the product does in it, without the
-system's part (sending, waking, switching), which is measured apart by a bare ping-pong. The best round counts. Three
-kinds of call: ``remotecall_fetch``, ``remotecall`` (its result stays there: references are counted), and one item of a
+Both ends live in this one process, and each stage is run by itself, many times: what the product does in it, without
+the system's part (sending, waking, switching), which is measured apart by a bare ping-pong. The best round counts.
+Three kinds of call: ``remotecall_fetch``, ``remotecall`` (its result stays there: references are counted), and one item of a
 ``pmap``.
 """
 
@@ -49,6 +49,12 @@ def end(pid: int, peer: int) -> tuple[Node, Connection]:
     connection.knowledge.received[_NUMBER] = work.noop
     node.peers.attach(Peer(peer), connection)
     return node, connection
+
+
+def handle_all(node: Node, connection: Connection, frames: list[Frame]) -> None:
+    """Let a node take frames in."""
+    for frame in frames:
+        node._handle(connection, frame)
 
 
 class Stages:
@@ -98,7 +104,7 @@ class Stages:
             connection.pending[slot.rid] = slot
         answers = b"".join(pack(RESULT, slot.rid, pickle.dumps(0, 5)) for slot in slots)
         frames = self.time("caller: parse the answers", lambda: FrameParser().feed(answers))
-        self.time("caller: settle", lambda: [node._handle(connection, frame) for frame in frames])
+        self.time("caller: settle", lambda: handle_all(node, connection, frames))
         self.time("caller: unpickle", lambda: [node.value_of(slot) for slot in slots])
 
     @staticmethod
@@ -112,7 +118,7 @@ class Stages:
             for i in range(self.calls)
         )
         frames: list[Frame] = self.time(f"worker, {kind}: parse", lambda: FrameParser().feed(requests))
-        self.time(f"worker, {kind}: take in", lambda: [node._handle(connection, frame) for frame in frames])
+        self.time(f"worker, {kind}: take in", lambda: handle_all(node, connection, frames))
         lanes = node.lanes
 
         def run() -> None:
