@@ -4,8 +4,8 @@
 
 Both ends live in this one process, and each stage is run by itself, many times: what the product does in it, without
 the system's part (sending, waking, switching), which is measured apart by a bare ping-pong. The best round counts.
-Three kinds of call: ``remotecall_fetch``, ``remotecall`` (its result stays there: references are counted), and one item of a
-``pmap``.
+Three kinds of call: ``remotecall_fetch``, ``remotecall`` (its result stays there: references are counted), and one item
+of a ``pmap``.
 """
 
 from __future__ import annotations

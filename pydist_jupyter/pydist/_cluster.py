@@ -94,7 +94,7 @@ def addprocs(n: Any = "auto", **options: Any) -> list[int]:
         node.start_background()
         if not cluster.at_exit:
             cluster.at_exit = True
-            atexit.register(shutdown_all, 1.0)
+            atexit.register(_at_exit, os.getpid())
         first, withdrawn = cluster.next_pid, threading.Event()
         try:
             pids, failures = _launch(node, cluster, manager, params, withdrawn)
@@ -111,6 +111,12 @@ def addprocs(n: Any = "auto", **options: Any) -> list[int]:
     if failures:
         raise CompositeException(_summary(pids, failures), failures, pids)
     return sorted(pids)
+
+
+def _at_exit(master: int) -> None:
+    """End the workers with the master; a child that it has forked has no say."""
+    if os.getpid() == master:
+        shutdown_all(1.0)
 
 
 def _plan(n: Any, options: dict[str, Any]) -> tuple[ClusterManager, dict[str, Any]]:

@@ -220,3 +220,11 @@ import pathlib; pathlib.Path({str(bell)!r} + ".on").touch()
     assert session.run("pydist.workers()") == before
     session.run(f"pathlib.Path({str(bell)!r} + '.on').unlink()")
     assert session.run("[pydist.remotecall_eval('__main__', pid, 'late') for pid in pydist.addprocs(1)]") == [1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_child_of_the_master_that_ends_leaves_the_workers_alone(own_session: Callable[..., Session]) -> None:
+    session = own_session(1)
+    session.run("import atexit, os\nchild = os.fork()\nif not child:\n    atexit._run_exitfuncs()\n    os._exit(7)")
+    assert session.run("os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])") == 7
+    assert session.run("pydist.remotecall_fetch(abs, 2, -1)") == 1
