@@ -183,11 +183,12 @@ class TestTopics:
 
     def test_wait_waits_for_all_calls(self, team: Team) -> None:
         gate = threading.Event()
-        team.shell.user_ns["gate"] = gate
-        team.value(f"f = pydist.spawnat({A}, __import__('time').sleep, 0.2)\ng = pydist.spawnat(1, gate.wait)")
+        team.shell.user_ns.update(gate=gate, far_gate=pydist.RemoteChannel(pid=1))
+        team.value(f"f = pydist.spawnat({A}, far_gate.take)\ng = pydist.spawnat(1, gate.wait)")
         outcome = team.run("%pydist wait 0.01")
         assert str(outcome.error) == f"after 0.01 seconds a call is still going on on worker {A}"
         gate.set()
+        team.value("far_gate.put(True)")
         assert team.value("%pydist wait") is None
         assert team.value("(f.done(), g.done())") == (True, True)
 
