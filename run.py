@@ -129,7 +129,8 @@ def versions(python: str) -> int:
             f"{TOP}[{','.join(FOR_VERSIONS)}]",
             *OLDEST_OF_JUPYTER,
         )
-        return call(own, "-m", "pytest", "-q", "tests/kernel", "tests/magics")
+        # Tests that start `pydist` or `jupyter` by name are to find those of this environment, not those of .venv.
+        return call(own, "-m", "pytest", "-q", "tests/kernel", "tests/magics", scripts=own.parent)
 
 
 def report(codes: dict[str, int]) -> int:
@@ -246,21 +247,22 @@ def apt_install(*packages: str) -> None:
 # Processes
 
 
-def environment() -> dict[str, str]:
-    """Return the variables for child processes: .venv first, nothing of another Python."""
+def environment(scripts: Path = BIN) -> dict[str, str]:
+    """Return the variables for child processes: the environment of ``scripts`` first, nothing of another Python."""
     variables = {k: v for k, v in os.environ.items() if k not in ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")}
-    variables["PATH"] = f"{BIN}{os.pathsep}{variables.get('PATH', os.defpath)}"
+    variables["PATH"] = f"{scripts}{os.pathsep}{variables.get('PATH', os.defpath)}"
     variables["DEBIAN_FRONTEND"] = "noninteractive"
-    # The kernel of .venv, also when the user has one of the same name installed.
+    # The kernel of that environment, also when the user has one of the same name installed.
     variables["JUPYTER_PREFER_ENV_PATH"] = "1"
     return variables
 
 
-def call(*command: str | Path) -> int:
-    """Run a command that talks to the user itself; return its exit code."""
+def call(*command: str | Path, scripts: Path = BIN) -> int:
+    """Run a command that talks to the user itself, in the environment of ``scripts``; return its exit code."""
+    words = [str(word) for word in command]
     sys.stdout.flush()
     try:
-        return subprocess.run([str(word) for word in command], cwd=TOP, env=environment(), check=False).returncode
+        return subprocess.run(words, cwd=TOP, env=environment(scripts), check=False).returncode
     except FileNotFoundError:
         raise SetupError(f"{command[0]} is not there; remove {VENV} and start again") from None
 

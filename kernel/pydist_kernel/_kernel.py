@@ -20,6 +20,7 @@ from ipykernel.ipkernel import IPythonKernel
 from traitlets import Instance, Type
 
 import pydist.frontend
+from pydist_kernel._comms import hand_over
 from pydist_kernel._interrupts import InterruptGate
 from pydist_kernel._shell import ZMQInteractiveShell
 from pydist_kernel._startup import WorkersAtStart
@@ -61,6 +62,17 @@ class PyDistKernel(IPythonKernel):
     def banner(self) -> str:  # type: ignore[override]
         """What a console shows first."""
         return f"{super().banner}pydist {VERSION}: %addprocs 4 starts workers, %workers shows them.\n"
+
+    # Requests
+
+    async def shell_channel_thread_main(self, msg: Any) -> None:
+        """Receive a request; what is said to a widget of a worker need not wait for the cell that runs."""
+        try:
+            done = hand_over(self, msg)
+        except Exception:
+            done = False  # ipykernel says what is wrong with the message
+        if not done:
+            await super().shell_channel_thread_main(msg)
 
     # Cells
 

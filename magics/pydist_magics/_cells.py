@@ -30,6 +30,7 @@ class Cell:
         key: What tells it from others: the id of the request, or the thread where there are no requests.
         live: A front end shows late output in it.
         output: Its output area.
+        parent: The header of its request, as a message that is published for it has it.
         depth: How many runs are inside each other: ``%run`` of a notebook runs cells within the cell.
         running: It has not ended.
     """
@@ -38,6 +39,7 @@ class Cell:
     key: object
     live: bool
     output: Output
+    parent: Mapping[str, Any]
     depth: int = 1
     running: bool = True
 
@@ -99,7 +101,8 @@ class Cells:
         # In a terminal a thread runs one cell at a time; if the last one never ended, it has been given up.
         self._running = [cell for cell in self._running if cell.key != key]
         self._count += 1
-        cell = Cell(self._count, key, *self._output(parent))
+        header = {"header": dict(parent.get("header") or {})}
+        cell = Cell(self._count, key, *self._output(parent), header)
         self._running.append(cell)
         self._by_origin[cell.origin] = self.latest = cell
         if len(self._by_origin) > _REMEMBERED:

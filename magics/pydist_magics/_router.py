@@ -14,13 +14,16 @@ import contextlib
 import contextvars
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import pydist.frontend
+from pydist._comm_messages import Update
 from pydist_magics._cells import Cell, Cells
 from pydist_magics._outlog import OutputLog
 from pydist_magics._outputs import HeldOutput, LiveOutput, flush_streams
 from pydist_magics._pacer import Pacer
+from pydist_magics._relay import Relay
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -46,6 +49,8 @@ class Router:
         self._running_origin = 0
         self._kept: list[tuple[str, str, Mapping[str, Any] | None, int]] = []
         self._pacer = Pacer(self._flush_pending)
+        self._relay = Relay(shell, self._destination, self._pacer.poke)
+        self._forget_departures: Callable[[], None] | None = None
 
     # ---- the life of cells
 
@@ -65,6 +70,11 @@ class Router:
         events.unregister("post_run_cell", self._end)
         atexit.unregister(self.close)
         self.close()
+        if self._forget_departures is not None:
+            self._forget_departures()
+            self._forget_departures = None
+        with self._lock:
+            self._relay.close()
 
     def close(self) -> None:
         """Show what still waits: there will be no other cell."""
@@ -90,10 +100,12 @@ class Router:
                     cell.output.display(stream, content, pid)
             if kept:
                 cell.output.flush()
+            self._relay.begin()
         self._here.set(cell.origin)
 
     def _end(self, result: object = None) -> None:
         with self._lock:
+            self._relay.flush()
             cell = self._cells.end()
             current = self._cells.current
             self._running_origin = current.origin if current is not None else 0
@@ -145,6 +157,19 @@ class Router:
         if paced:
             self._pacer.poke()
 
+    def relay(self, pid: int, message: Update) -> None:
+        """See `pydist.frontend.OutputRouter`: without a kernel there is no front end."""
+        if getattr(self._shell, "kernel", None) is None:
+            return
+        with self._lock:
+            self._relay.take(pid, message)
+            if self._forget_departures is None:
+                self._forget_departures = pydist.frontend.on_departure(self._lose)
+
+    def _lose(self, pid: int) -> None:
+        with self._lock:
+            self._relay.lose(pid)
+
     def moves(self, origin: int) -> bool:
         """See `pydist.frontend.OutputRouter`: in a terminal and for nobody, a line comes once, as it ends."""
         with self._lock:
@@ -195,6 +220,7 @@ class Router:
                 cell.output.send_late()
                 if cell.output.pending:
                     self._pacer.poke()
+            self._relay.flush(everything=False)
             running = self._cells.current is not None
         # This waits for the thread that sends, and the reader must not wait for it in `text`: so not under the lock.
         # What a cell has put in the place of its streams may be closed by now, or fail as it likes.

@@ -13,7 +13,7 @@ from pydist import _refs, _remote_channels
 from pydist._errors import CompositeException, DistributedError, LaunchWorkerError, ProcessExitedException
 from pydist._procs import flatten
 from pydist._protocol.handshake import HandshakeError
-from pydist._removal import end, lost, master_only, shutdown_all, write_runfile
+from pydist._removal import end, lost, master_only, rmprocs, shutdown_all, write_runfile
 from pydist._runtime.current import current_node
 from pydist._runtime.handshaking import initiate
 from pydist._runtime.joining import WHO, attach, members_of, tell_members
@@ -75,6 +75,7 @@ def addprocs(n: Any = "auto", **options: Any) -> list[int]:
         ValueError: a number, topology or option that makes no sense.
         CompositeException: some did not come up; ``.pids`` are those that did, and stay, ``.exceptions`` the reasons.
         RuntimeError: called on a worker.
+        KeyboardInterrupt: Ctrl-C; none of the new workers stays.
 
     Example:
         >>> addprocs(2)
@@ -93,16 +94,29 @@ def addprocs(n: Any = "auto", **options: Any) -> list[int]:
         node.start_background()
         if not cluster.at_exit:
             cluster.at_exit = True
-            atexit.register(shutdown_all, 1.0)
-        pids, failures = _launch(node, cluster, manager, params)
-        tell_members(node)
-        write_runfile(node)
-        if pids:
-            for joined in list(node.joined):
-                joined(sorted(pids))
+            atexit.register(_at_exit, os.getpid())
+        first, withdrawn = cluster.next_pid, threading.Event()
+        try:
+            pids, failures = _launch(node, cluster, manager, params, withdrawn)
+            tell_members(node)
+            write_runfile(node)
+            if pids:
+                for joined in list(node.joined):
+                    joined(sorted(pids))
+        except KeyboardInterrupt:
+            # They lack what `everywhere` was still to define there: better none than such.
+            withdrawn.set()
+            rmprocs([peer.pid for peer in node.peers.connected() if peer.pid >= first], waitfor=0)
+            raise
     if failures:
         raise CompositeException(_summary(pids, failures), failures, pids)
     return sorted(pids)
+
+
+def _at_exit(master: int) -> None:
+    """End the workers with the master; a child that it has forked has no say."""
+    if os.getpid() == master:
+        shutdown_all(1.0)
 
 
 def _plan(n: Any, options: dict[str, Any]) -> tuple[ClusterManager, dict[str, Any]]:
@@ -153,9 +167,12 @@ def _check_shape(node: Node, cluster: _Cluster, params: dict[str, Any]) -> None:
 
 
 def _launch(
-    node: Node, cluster: _Cluster, manager: ClusterManager, params: dict[str, Any]
+    node: Node, cluster: _Cluster, manager: ClusterManager, params: dict[str, Any], withdrawn: threading.Event
 ) -> tuple[list[int], list[Exception]]:
-    """Run the manager's launch; set each worker up in a thread of its own as it comes."""
+    """Run the manager's launch; set each worker up in a thread of its own as it comes.
+
+    Those that come when ``withdrawn`` is set are ended at once.
+    """
     pids: list[int] = []
     failures: list[Exception] = []
     threads: list[threading.Thread] = []
@@ -167,6 +184,8 @@ def _launch(
             failures.append(error)
         else:
             pids.append(peer.pid)
+            if withdrawn.is_set():
+                rmprocs(peer.pid, waitfor=0)
 
     try:
         for config in _configs(manager.launch(params)):

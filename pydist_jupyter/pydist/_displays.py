@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydist._runtime.current import CURRENT_CALL, current_node
+from pydist._runtime.current import CAPTURE, CURRENT_CALL, current_node
 from pydist._runtime.output import rich_frame
 
 __all__ = ["display_message", "publish"]
 
-#: A widget of a worker has its model there, where no front end can reach it; its text and html go.
-_OUT_OF_REACH = "application/vnd.jupyter.widget-view+json"
+#: A view of a widget goes the way that the messages of its model go, and after them.
+_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def publish(msg_type: str, content: Mapping[str, Any]) -> None:
@@ -21,10 +21,13 @@ def publish(msg_type: str, content: Mapping[str, Any]) -> None:
         msg_type: ``"display_data"``, ``"update_display_data"`` or ``"clear_output"``.
         content: that of a Jupyter message of this type; images may be bytes.
     """
+    block = CAPTURE.get()
+    if block is not None and block.take(msg_type, content):
+        return
     node = current_node()
     call = CURRENT_CALL.get()
     connection = call.connection if call is not None else None
-    if connection is None or connection.closed:
+    if connection is None or connection.closed or _VIEW in (content.get("data") or ()):
         master = node.peers.get(1)
         connection = None if master is None else master.connection
     if connection is None:
@@ -40,7 +43,7 @@ def display_message(
 ) -> dict[str, Any]:
     """Return the content of a display message."""
     return {
-        "data": {kind: value for kind, value in data.items() if kind != _OUT_OF_REACH},
+        "data": dict(data),
         "metadata": dict(metadata or {}),
         "transient": dict(transient or {}),
     }

@@ -188,7 +188,7 @@ class CapturedException:
     Attributes:
         ex: the exception.
         frames: the frames of its traceback, outermost first, without those of pydist's own machinery.
-        notes: what is printed in front of the frames: the causes, as text.
+        prologue: what is printed in front of the frames: the causes, as text.
     """
 
     __slots__ = ("ex", "frames", "prologue")
@@ -205,14 +205,24 @@ class CapturedException:
         if self.frames:
             lines.append("Traceback (most recent call last):\n")
             lines += [_frame_text(frame) for frame in self.frames]
-        lines += traceback.format_exception_only(self.ex)
-        return "".join(lines)
+        last = traceback.TracebackException(type(self.ex), self.ex, None, compact=True)
+        if isinstance(last.__notes__, list):  # ours tells of these same frames
+            last.__notes__ = [note for note in last.__notes__ if not _tells_where(note)]
+        return "".join([*lines, *last.format_exception_only()])
 
     def __getstate__(self) -> Any:
         return (self.ex, self.frames, self.prologue)
 
     def __setstate__(self, state: Any) -> None:
         self.ex, self.frames, self.prologue = state
+
+
+#: So begins the note on an exception that says where it happened in another process.
+_WHERE = "Traceback on worker "
+
+
+def _tells_where(note: object) -> bool:
+    return isinstance(note, str) and note.startswith(_WHERE)
 
 
 def _frame_text(frame: RemoteFrame) -> str:
@@ -312,9 +322,15 @@ def _fill(self: RemoteException, pid: int, captured: CapturedException) -> None:
     self.captured = captured
     self.__cause__ = captured.ex
     ex = captured.ex
-    if not isinstance(ex, RemoteException) and not getattr(ex, "__notes__", None) and captured.frames:
-        # Python prints the cause first; the note under it is where it happened over there.
-        ex.add_note(f"Traceback on worker {pid}:\n" + "".join(_frame_text(frame) for frame in captured.frames).rstrip())
+    notes = getattr(ex, "__notes__", [])
+    if isinstance(ex, RemoteException) or not isinstance(notes, list) or any(map(_tells_where, notes)):
+        return
+    if captured.frames or captured.prologue:
+        # Python prints the cause first; the note under it is where it happened over there. Its own causes, which do not
+        # travel, stand there in Python's form, and then the exception once more: it is what they are the causes of.
+        frames = "".join(_frame_text(frame) for frame in captured.frames)
+        text = captured.traceback if captured.prologue else frames
+        ex.add_note(f"{_WHERE}{pid}:\n{text.rstrip()}")
 
 
 def unwrap(ex: BaseException) -> BaseException:

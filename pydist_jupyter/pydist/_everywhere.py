@@ -22,6 +22,7 @@ from pydist._runtime.current import current_node
 from pydist._runtime.definitions import digest_of
 from pydist._runtime.node import Node
 from pydist._runtime.once import Once
+from pydist._runtime.pickling import ABSENT
 from pydist._runtime.sources import identity
 
 __all__ = ["clear", "everywhere", "everywhere_log", "remotecall_eval"]
@@ -227,11 +228,11 @@ def _note_own(node: Node, pid: int, names: tuple[str, ...], classes: tuple[bytes
     main = vars(sys.modules[_MAIN])
     with knowledge.lock:
         for name in names:
-            knowledge.own[_MAIN, name] = identity(main.get(name, _ABSENT))
+            knowledge.note_own((_MAIN, name), identity(main.get(name, ABSENT)))
+        knowledge.drop_deleted(_MAIN, main)
         knowledge.digests.update(classes)
 
 
-_ABSENT = object()
 #: Code that looks its names up when it runs.
 _RUNS_LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.GeneratorExp)
 
@@ -275,7 +276,8 @@ def _run(
         knowledge = master.connection.knowledge
         knowledge.digests.update(classes)
         for name in names:
-            knowledge.own[_MAIN, name] = identity(main[name])
+            knowledge.note_own((_MAIN, name), identity(main[name]))
+        knowledge.drop_deleted(_MAIN, main)
     return value, tuple(names), tuple(classes)
 
 
@@ -431,5 +433,5 @@ def _clear(names: list[str]) -> None:
             main[name] = None
             for peer in current_node().peers.all():
                 # What is noted of the name keeps the object, too.
-                if peer.connection is not None and (_MAIN, name) in (own := peer.connection.knowledge.own):
-                    own[_MAIN, name] = None
+                if peer.connection is not None:
+                    peer.connection.knowledge.renew_own((_MAIN, name), None)

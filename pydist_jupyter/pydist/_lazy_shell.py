@@ -23,6 +23,9 @@ def install() -> None:
     """Be ready for IPython, without importing it; on a worker."""
     after_import("IPython.core.display_functions", _give_a_shell)
     after_import("tqdm.notebook", _give_bars)
+    after_import("comm", _relay_comms)
+    after_import("ipykernel.ipkernel", _share_comms)
+    after_import("ipywidgets.widgets.widget_output", _capture)
     builtins.get_ipython = get_ipython  # type: ignore[attr-defined]
     builtins.display = _display  # type: ignore[attr-defined]
 
@@ -51,6 +54,27 @@ def _give_bars(module: ModuleType) -> None:
     from pydist import _bars
 
     _bars.enter(module)
+
+
+def _relay_comms(module: ModuleType) -> None:
+    """Have widgets of this process shown in the front end."""
+    from pydist import _comms
+
+    _comms.enter(module, get_ipython)
+
+
+def _share_comms(module: ModuleType) -> None:
+    """Let a console that goes into this worker have widgets too, with the kernel that serves it."""
+    from pydist import _comms
+
+    _comms.share(module)
+
+
+def _capture(module: ModuleType) -> None:
+    """Have the widget for output take what is written in its block."""
+    from pydist import _captures
+
+    _captures.enter(module)
 
 
 def _with_shell(function: Callable[..., Any]) -> Callable[..., Any]:

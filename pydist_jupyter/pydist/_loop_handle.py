@@ -182,9 +182,7 @@ def _text_of(failure: Exception) -> str:
     texts = []
     for error in failures:
         if isinstance(error, RemoteException):
-            # What it says besides, where it happened, stands in the traceback already.
-            told, _, _ = error.captured.traceback.partition(f"Traceback on worker {error.pid}:\n")
-            texts.append(f"On worker {error.pid}:\n{told}")
+            texts.append(f"On worker {error.pid}:\n{error.captured.traceback}")
         else:
             texts.append("".join(traceback.format_exception_only(error)))
     return "".join(texts)

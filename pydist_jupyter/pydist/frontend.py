@@ -1,6 +1,6 @@
 """What a front end (kernel, magics, widgets, a script's terminal) may hang into the runtime.
 
-The runtime imports no front end. A front end registers four things here and may ask five:
+The runtime imports no front end. A front end registers four things here and may ask eight:
 
     set_router(router)      where the text of workers goes, and which cell a call belongs to
     set_progress(factory)   how the progress of a pmap shows itself
@@ -9,6 +9,9 @@ The runtime imports no front end. A front end registers four things here and may
     running(origin)         the calls in flight that were started under an origin
     cancel(origin)          stop exactly those
     wait_idle(timeout)      wait until none is in flight
+    prepare()               have ready what the first addprocs(n) needs
+    tell_comm(pid, message) hand over what was said to a widget of a worker
+    widget_states(pids, timeout)  how the widgets of workers stand
     shutdown(grace)         end every worker, surely and soon
 
 An *origin* is a small positive integer that the router gives to the cell (or whatever it likes) in which a call is
@@ -18,8 +21,11 @@ started. It travels with the call, through nested calls too, and comes back with
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from pydist._comm_messages import Update
 
 __all__ = [
     "OutputRouter",
@@ -27,6 +33,7 @@ __all__ = [
     "cancel",
     "dashboard",
     "on_departure",
+    "prepare",
     "progress",
     "router",
     "running",
@@ -37,9 +44,11 @@ __all__ = [
     "shutdown",
     "strays",
     "taken_over",
+    "tell_comm",
     "together",
     "wait_idle",
     "watch_sources",
+    "widget_states",
 ]
 
 
@@ -65,6 +74,8 @@ class OutputRouter(Protocol):
         """
 
     # A router may also have `together() -> context manager`: see the function of that name.
+    # And `relay(pid, message)`: takes a message of a comm (the line between a widget and its picture), a
+    # `pydist._comm_messages.Update`. Without it widgets of workers are seen as text.
     # And `moves(origin) -> bool`: whether a line that overwrites itself (a bar drawn with ``\\r``)
     # shall be shown while it moves, by updates of a display. Without it such a line comes once, as it ends.
 
@@ -170,6 +181,32 @@ def taken_over(name: str) -> float:
     return max((taken(name) for taken in _Registry.taken), default=0.0)
 
 
+def tell_comm(pid: int, message: Update) -> None:
+    """Give worker ``pid`` what was said to one of its comms. Does not wait; a worker that is gone hears nothing."""
+    from pydist._runtime.current import current_node
+
+    current_node().tell_comm(pid, message)
+
+
+def widget_states(pids: Iterable[int], timeout: float) -> list[Any]:
+    """Return the states of the widgets of these workers, of those that answer within ``timeout`` seconds.
+
+    Returns:
+        For each: the states by model id, the places in them where buffers belong, the buffers.
+    """
+    from pydist._runtime.current import current_node
+
+    return current_node().call_each(pids, _states, timeout)
+
+
+def _states() -> Any:
+    """Return the states of the widgets here; on a worker."""
+    from pydist._runtime.current import current_node
+
+    comms = current_node().comms
+    return ({}, [], []) if comms is None else comms.states()
+
+
 def strays() -> dict[int, int]:
     """Return ``{pid: number of calls}`` of this process's calls that were interrupted, did not listen and go on."""
     from pydist._runtime.current import current_node
@@ -189,6 +226,19 @@ def wait_idle(timeout: float | None = None) -> bool:
     from pydist._runtime.current import current_node
 
     return current_node().wait_until_idle(timeout)
+
+
+def prepare() -> None:
+    """Have ready what the first ``addprocs(n)`` needs: a process that forks workers, and ends with this one.
+
+    Returns at once. Nothing happens on a worker, and none of it shows: what fails here fails in `addprocs`, too.
+    """
+    from pydist._runtime.current import peek_node
+    from pydist.managers import helper
+
+    node = peek_node()
+    if node is None or node.pid == 1:
+        helper.prepare()
 
 
 def shutdown(grace: float = 1.0) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 import types
 from array import array
+from collections.abc import Callable
 from typing import Any
 
 from pydist import _lazy_shell, _refs, _remote_channels
@@ -41,6 +42,8 @@ class _Output:
 
             self._ioctl, self._unread = fcntl.ioctl, termios.FIONREAD
         self.later: Any = lambda: None
+        #: Send what else waits: all of it at the end of a call, or what has waited for long enough.
+        self.others: list[Callable[[bool], None]] = []
         self.streams = (CallStream(STDOUT, self._send, self._later), CallStream(STDERR, self._send, self._later))
 
     def _later(self) -> None:
@@ -62,11 +65,20 @@ class _Output:
         """Send what a call has written."""
         for stream in self.streams:
             stream.finish(call, at_end)
+        if at_end:
+            for send in self.others:
+                send(True)
 
-    def flush(self) -> None:
+    def send_lines(self) -> None:
         """Send the lines that wait for company."""
         for stream in self.streams:
             stream.flush_waiting()
+
+    def flush(self) -> None:
+        """Send what has waited for long enough."""
+        self.send_lines()
+        for send in self.others:
+            send(False)
 
     def wrote_below(self) -> bool:
         """Say whether C code or a subprocess has written what the master has not read yet."""

@@ -224,6 +224,16 @@ class Notebook:
             timeout=timeout,
         )
 
+    def is_running(self, cell: int) -> bool:
+        """Return whether the cell's prompt says so."""
+        return bool(
+            self.page.evaluate(
+                """(cell) => window.jupyterapp.shell.currentWidget.content.widgets[cell]
+                    .inputArea.promptNode.textContent.includes('*')""",
+                cell,
+            )
+        )
+
     def outputs(self, cell: int) -> Locator:
         """Return the output area of a cell, scrolled into view: Lab draws only what can be seen."""
         self.page.evaluate(

@@ -144,3 +144,54 @@ def test_the_buttons_of_the_dashboard_work_while_a_cell_runs(folder: Path, tmp_p
         take_pictures(notebook, page, tmp_path, "dashboard")
         assert lab.refused == []
         assert lab.complaints == []
+
+
+def test_a_slider_that_lives_in_a_worker_is_moved(folder: Path, tmp_path: Path, chromium: str) -> None:
+    write_notebook(
+        folder,
+        [
+            "import pydist\npydist.addprocs(2)",
+            "%%everywhere 3\nimport ipywidgets\n\nslider = ipywidgets.IntSlider(value=3, description='rate')\n"
+            "button = ipywidgets.Button(description='more')\n\n\ndef clicked(_):\n    slider.value += 10\n"
+            "    print('more', slider.value)\n\n\nbutton.on_click(clicked)\n"
+            "display(ipywidgets.VBox([slider, button]))",
+            "%fetchfrom 3 slider.value",
+            "import threading\n\ngate = threading.Event()\ngate.wait(120)",
+            "pydist.rmprocs(3)",
+        ],
+    )
+    made, asked, running, removed = 1, 2, 3, 4
+    with Lab(folder, chromium) as lab, lab.page() as page:
+        notebook = lab.open(page, NAME)
+        for cell in (0, made):
+            notebook.run(cell)
+            notebook.wait_for_cell(cell)
+        view = notebook.outputs(made)
+        handle, readout = view.get_by_role("slider"), view.locator(".widget-readout")
+        expect(readout).to_have_text("3", timeout=PATIENCE)
+        handle.focus()
+        for value in (4, 5, 6):
+            page.keyboard.press("ArrowRight")
+            expect(readout).to_have_text(str(value))
+        notebook.run(asked)
+        notebook.wait_for_cell(asked)
+        expect(notebook.outputs(asked)).to_contain_text("6")
+
+        # The worker answers while the kernel is busy with a cell.
+        notebook.run(running)
+        view = notebook.outputs(made)
+        view.get_by_role("button", name="more").click()
+        expect(readout).to_have_text("16", timeout=PATIENCE)
+        expect(view).to_contain_text("From worker 3:\tmore 16")
+        assert notebook.is_running(running)
+        take_pictures(notebook, page, tmp_path, "slider")
+        notebook.command("notebook:interrupt-kernel")
+        notebook.wait_for_cell(running)
+
+        notebook.run(removed)
+        notebook.wait_for_cell(removed)
+        view = notebook.outputs(made)
+        expect(view.get_by_role("button", name="more")).to_be_disabled(timeout=PATIENCE)
+        take_pictures(notebook, page, tmp_path, "slider-lost")
+        assert lab.refused == []
+        assert lab.complaints == []

@@ -228,6 +228,33 @@ def test_the_cause_is_in_the_captured_traceback() -> None:
     assert text.index("ValueError: deep") < text.index("direct cause") < text.index("KeyError: 'outer'")
 
 
+@pytest.mark.processes
+def test_the_cause_is_shown_when_it_is_not_caught(pids: list[int]) -> None:
+    def fail() -> None:
+        raise ValueError("outer") from KeyError("inner")
+
+    with pytest.raises(ValueError, match="outer") as caught:
+        pydist.remotecall_fetch(fail, pids[0])
+    shown = "".join(traceback.format_exception(caught.value))
+    chain = [f"Traceback on worker {pids[0]}", "KeyError: 'inner'", "direct cause", "in fail", "ValueError: outer"]
+    places = [shown.find(part, shown.index(chain[0])) for part in chain]
+    assert places == sorted(places)
+    assert -1 not in places
+
+
+def test_the_captured_traceback_tells_each_thing_once_and_the_users_notes_too() -> None:
+    error = caught_deeply()
+    error.add_note("a note of the user's")
+    found = remote_exception(2, capture(error))
+    told = found.captured.traceback
+    assert told.count("in fail_deeply") == 1
+    assert told.endswith("ValueError: deep\na note of the user's\n")
+    theirs, ours = error.__notes__
+    assert theirs == "a note of the user's"
+    assert ours.startswith("Traceback on worker 2:\n")
+    assert "in fail_deeply" in ours
+
+
 def test_a_chain_that_leads_back_to_itself_ends() -> None:
     one, two = ValueError("one"), ValueError("two")
     one.__context__, two.__context__ = two, one

@@ -235,3 +235,22 @@ def test_threads_that_have_waited_leave_no_descriptors(pids: list[int]) -> None:
 
     before = in_threads(3)
     assert in_threads(20) < before + 10
+
+
+@pytest.mark.parametrize("how", ["import numpy; data = numpy.ones(300_000)", "class Held(list): pass\ndata = Held()"])
+def test_what_everywhere_has_defined_is_freed_when_the_name_is_deleted(how: str, own_session: Any) -> None:
+    session = own_session()
+    session.run(f"pydist.everywhere({how!r})")
+    session.run("pydist.everywhere('import weakref, gc; seen = weakref.ref(data)')")
+    session.run("pydist.everywhere('del data')")
+    freed = "[pydist.remotecall_eval('__main__', pid, 'gc.collect(); seen() is None') for pid in pydist.procs()]"
+    assert session.run(freed) == [True] * 3
+
+
+def test_a_list_that_was_inserted_is_freed_when_its_name_is_deleted(own_session: Any) -> None:
+    session = own_session()
+    session.run("class Part: pass\nimport weakref, gc\npart = Part(); seen = weakref.ref(part)")
+    session.run("table = [part]; pydist.everywhere('data = $table')")
+    session.run("pydist.everywhere_log().clear()\ndel part, table")
+    session.run("pydist.everywhere('del data')")
+    assert session.run("gc.collect(); seen() is None") is True

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import pydist
 from pydist import frontend
+from tests.core.bells import Bell
 from tests.core.gates import LIMIT, Gate
 from tests.core.sessions import CellError, Session
 
@@ -82,6 +84,24 @@ def test_workers_end_with_a_master_that_is_killed(work: str, tmp_path: Path) -> 
                 os.kill(ospid, signal.SIGKILL)
         master.stdin.close()
         master.stdout.close()
+
+
+LAST = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import pydist
+if __name__ == "__main__":
+    pydist.addprocs(2)
+    print(pydist.pmap(abs, range(-2, 0)))
+"""
+
+
+def test_a_script_with_workers_ends_without_a_word_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(LAST)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py"), str(ROOT)], capture_output=True, text=True, timeout=LIMIT
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[2, 1]\n", "")
 
 
 def test_ids_are_never_used_again(pids: list[int]) -> None:
@@ -166,3 +186,45 @@ def test_frontend_cancels_what_an_origin_has_started(pids: list[int]) -> None:
     assert frontend.cancel(0) == {pids[0]: 1}
     with pytest.raises(KeyboardInterrupt):
         running.fetch(LIMIT)
+
+
+def test_the_helper_that_was_started_ahead_forks_the_workers(own_session: Callable[..., Session]) -> None:
+    session = own_session(0)
+    session.run("from pydist import frontend; from pydist.managers import helper; frontend.prepare()")
+    session.run("ahead = [*helper._helpers.values()]; pids = pydist.addprocs(2)")
+    assert session.run("[*helper._helpers.values()] == ahead and [one.forked for one in ahead]") == [2]
+
+
+def test_an_interrupted_addprocs_leaves_no_worker_that_lacks_what_everywhere_defines(
+    own_session: Callable[..., Session], bell: Bell
+) -> None:
+    session = own_session()
+    before = session.run("pydist.workers()")
+    session.run(
+        f"""
+pydist.everywhere('''
+import pathlib, time
+if pathlib.Path({str(bell)!r} + ".on").exists():
+    with open({str(bell)!r}, "a") as bell: bell.write("x")
+    time.sleep(60)
+''')
+pydist.everywhere("late = 1")
+import pathlib; pathlib.Path({str(bell)!r} + ".on").touch()
+"""
+    )
+    session.start("pydist.addprocs(3)")
+    bell.wait(3)
+    session.interrupt()
+    with pytest.raises(CellError, match="KeyboardInterrupt"):
+        session.finish()
+    assert session.run("pydist.workers()") == before
+    session.run(f"pathlib.Path({str(bell)!r} + '.on').unlink()")
+    assert session.run("[pydist.remotecall_eval('__main__', pid, 'late') for pid in pydist.addprocs(1)]") == [1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_child_of_the_master_that_ends_leaves_the_workers_alone(own_session: Callable[..., Session]) -> None:
+    session = own_session(1)
+    session.run("import atexit, os\nchild = os.fork()\nif not child:\n    atexit._run_exitfuncs()\n    os._exit(7)")
+    assert session.run("os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])") == 7
+    assert session.run("pydist.remotecall_fetch(abs, 2, -1)") == 1

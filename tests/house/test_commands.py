@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -72,3 +74,16 @@ def test_a_missing_notebook_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(run, "TOP", tmp_path)
     with pytest.raises(run.SetupError, match=r"01-first-workers\.ipynb is not there"):
         run.job()
+
+
+def test_versions_run_in_their_own_environment_and_not_in_the_checkouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    paths: list[tuple[str, str]] = []
+
+    def note(words: list[str], env: dict[str, str], **_: object) -> CompletedProcess[str]:
+        paths.append((words[0], env["PATH"]))
+        return CompletedProcess(words, 0, "", "")
+
+    monkeypatch.setattr("subprocess.run", note)
+    assert run.versions("a-python") == 0
+    python, path = paths[-1]
+    assert path.split(os.pathsep)[0] == str(Path(python).parent) != str(run.BIN)

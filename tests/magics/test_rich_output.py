@@ -94,9 +94,13 @@ def test_display_needs_no_import(kernel: FrontEnd) -> None:
     assert shown(kernel.run("%%everywhere 3\ndisplay('b')")) == [" From worker 3:\t'b'"]
 
 
-def test_a_widget_of_a_worker_is_shown_as_what_else_it_is(kernel: FrontEnd) -> None:
+def test_a_widget_of_a_worker_is_shown_as_a_widget_and_says_what_it_is_as_text(kernel: FrontEnd) -> None:
     cell = kernel.run("%%everywhere 3\nimport ipywidgets\ndisplay(ipywidgets.IntSlider(value=3))")
-    assert cell.stdout.startswith(" From worker 3:\tIntSlider(value=3")
+    (view,) = cell.of_type("display_data")
+    assert view["data"]["text/plain"] == "IntSlider(value=3)"
+    model = view["data"]["application/vnd.jupyter.widget-view+json"]["model_id"]
+    assert model in [content["comm_id"] for content in cell.of_type("comm_open")]
+    assert cell.stdout == ""
 
 
 def test_a_display_that_comes_after_its_cell_is_not_lost(kernel: FrontEnd) -> None:

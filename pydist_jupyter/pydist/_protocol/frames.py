@@ -29,6 +29,7 @@ __all__ = [
     "BACK",
     "CALL",
     "CANCEL",
+    "COMM",
     "CUT",
     "DEFINE",
     "DONE",
@@ -81,6 +82,7 @@ ENDED = 20  # the request rid, which was answered while it went on, has ended no
 OPENS = 21  # this process can open the memory of that one
 RETURNED = 22  # nobody here looks into these loans any more; see runtime's mappings.py
 BACK = 23  # of the items of request rid (MAP) only the first aux are done here; 0: it is not answered at all
+COMM = 24  # what the front end says to a widget of this worker
 
 # Flags
 KEEP = 1  # CALL: keep the result there, answer DONE

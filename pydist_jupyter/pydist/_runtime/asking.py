@@ -419,7 +419,7 @@ class Asking:
                     scope, mine = namespace(home), list(itertools.islice(buffers, n))
                     if self.pid != 1 or name not in scope:
                         scope[name] = value = decode(data, mine)
-                        knowledge.own[home, name] = identity(value)
+                        knowledge.note_own((home, name), identity(value))
 
     def gone(self, connection: Connection) -> ProcessExitedException:
         """Return the exception for a peer whose stream has ended."""

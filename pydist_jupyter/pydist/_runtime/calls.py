@@ -243,11 +243,11 @@ class Executor:
             shield.close()
             call.shield = None
 
-    def aside(self, work: Callable[[], None]) -> None:
-        """Run something of this process's own in a pooled thread."""
-        call = Call(None, None, self._node.next_id(), 0)
+    def aside(self, work: Callable[[], None], origin: int = 0, then: Callable[[], None] | None = None) -> None:
+        """Run something of this process's own in a pooled thread; ``then``, however it has ended, call that."""
+        call = Call(None, None, self._node.next_id(), origin)
         call.asked = QUIET
-        call.local = (work, (), {}, lambda value, captured: None)
+        call.local = (work, (), {}, lambda value, captured: None if then is None else then())
         self.accept(call)
         self._node.lanes.start(call)
 

@@ -8,14 +8,37 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from pydist._runtime.calls import Call
     from pydist._runtime.node import Node
 
-__all__ = ["CURRENT_CALL", "STARTED", "count_of_forks", "current_node", "peek_node", "set_default_node"]
+__all__ = [
+    "CAPTURE",
+    "CURRENT_CALL",
+    "STARTED",
+    "Capture",
+    "count_of_forks",
+    "current_node",
+    "peek_node",
+    "set_default_node",
+]
+
+
+class Capture(NamedTuple):
+    """A block of code whose output goes somewhere else than into the cell.
+
+    Attributes:
+        take: called with the type and the content of a message; returns False if it does not belong here.
+        outer: the block around it.
+    """
+
+    take: Callable[[str, Mapping[str, Any]], bool]
+    outer: Capture | None
+
 
 _node: ContextVar[Node] = ContextVar("pydist_node")
 _default: list[Node] = []
@@ -24,6 +47,8 @@ _default: list[Node] = []
 STARTED = time.time()
 #: The remote call that the running code belongs to (None in the master's own code).
 CURRENT_CALL: ContextVar[Call | None] = ContextVar("pydist_call", default=None)
+#: On a worker: what takes in the place of the cell whatever the running code shows.
+CAPTURE: ContextVar[Capture | None] = ContextVar("pydist_capture", default=None)
 
 _forks = [0]
 

@@ -213,7 +213,7 @@ class MainLane:
             return left
         self._due = None
         self._on_tick()
-        return None
+        return self._flush_if_due()  # some of it may have to wait once more
 
     def _has_news(self, due: float | None, look: float | None) -> bool:
         lanes = self._lanes

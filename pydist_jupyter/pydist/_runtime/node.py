@@ -7,9 +7,9 @@ import functools
 import os
 import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydist._errors import ProcessExitedException
 from pydist._protocol.frames import (
@@ -17,6 +17,7 @@ from pydist._protocol.frames import (
     BACK,
     CALL,
     CANCEL,
+    COMM,
     DEFINE,
     DONE,
     ENDED,
@@ -54,6 +55,9 @@ from pydist._runtime.shield import press_again_if_swallowed
 from pydist._runtime.slots import Slot
 from pydist._runtime.store import Store
 
+if TYPE_CHECKING:
+    from pydist._comm_messages import Update
+
 __all__ = ["Node"]
 
 
@@ -90,6 +94,8 @@ class Node(Asking):
         #: Called with the content of a MEMBERS frame.
         self.on_members: Callable[[Any], None] | None = None
         self.on_exit: Callable[[], None] | None = None
+        #: On a worker: its comms, once its code has imported the package of that name.
+        self.comms: Any = None
         #: Called with the ids of workers that have joined, before addprocs returns.
         self.joined: list[Callable[[list[int]], None]] = []
         #: Called with the id of a worker that has ended.
@@ -152,6 +158,9 @@ class Node(Asking):
         elif kind == MEMBERS:
             if self.on_members is not None:
                 self.on_members(pickle.loads(frame.body))
+        elif kind == COMM:
+            if self.comms is not None:
+                self.comms.inbox.put(pickle.loads(frame.body))
         elif kind == EXIT and self.on_exit is not None:
             self.on_exit()
 
@@ -232,6 +241,26 @@ class Node(Asking):
                     return slot
         return None
 
+    # ---- widgets of workers
+
+    def tell_comm(self, pid: int, message: Update) -> None:
+        """Give a process what was said to one of its comms; never waits."""
+        peer = self.peers.get(pid)
+        if peer is not None and peer.connection is not None:
+            peer.connection.post(pack(COMM, 0, pickle.dumps(message, 5), origin=message.origin))
+
+    def call_each(self, pids: Iterable[int], f: Callable[[], Any], timeout: float) -> list[Any]:
+        """Call ``f`` in several processes; return what those say that answer within ``timeout`` seconds."""
+        deadline = monotonic() + timeout
+        slots, answers = [], []
+        for pid in pids:
+            with contextlib.suppress(ValueError, ProcessExitedException):
+                slots.append(self.call(pid, f, (), {}))
+        for slot in slots:
+            with contextlib.suppress(Exception):
+                answers.append(self.fetch(slot, max(0.0, deadline - monotonic())))
+        return answers
+
     # ---- losing a peer
 
     def lose(self, connection: Connection) -> None:
@@ -239,10 +268,14 @@ class Node(Asking):
         if connection.closed:
             return
         self.reader.remove(connection)
-        if self.on_lost is not None:
-            threading.Thread(target=self.on_lost, args=(self, connection), name="pydist-lost", daemon=True).start()
-        else:
+        if self.on_lost is None:
             self.fail_pending(connection, ProcessExitedException(connection.pid))
+            return
+        try:
+            threading.Thread(target=self.on_lost, args=(self, connection), name="pydist-lost", daemon=True).start()
+        except RuntimeError:
+            # Python 3.12 starts no thread any more once the interpreter is about to end, and that is when workers do.
+            self.on_lost(self, connection)
 
     def fail_pending(self, connection: Connection, why: ProcessExitedException) -> None:
         """Fail every request that waits for an answer from this stream."""

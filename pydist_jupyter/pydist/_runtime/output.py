@@ -18,11 +18,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pydist import frontend
 from pydist._protocol.frames import OUTPUT, Frame, pack
 from pydist._runtime.current import CURRENT_CALL
+
+if TYPE_CHECKING:
+    from pydist._comm_messages import Update
 
 __all__ = ["CallStream", "Desk", "Pipe", "TextBuffer"]
 
@@ -36,7 +39,7 @@ _LAST_LINES = 20
 #: A line that overwrites itself is shown this often (seconds).
 _STEP = 0.1
 
-STDOUT, STDERR, RICH = 0, 1, 2
+STDOUT, STDERR, RICH, COMM = 0, 1, 2, 3
 #: Together with a stream's number: how the unended line, which overwrites itself, stands now.
 MOVING = 4
 _STREAMS = ("stdout", "stderr")
@@ -193,6 +196,11 @@ def rich_frame(rid: int, pid: int, origin: int, msg_type: str, content: Mapping[
     return pack(OUTPUT, rid, pickle.dumps((msg_type, dict(content)), 5), aux=pid, origin=origin, flags=RICH)
 
 
+def comm_frame(pid: int, origin: int, message: Update) -> bytes:
+    """Return an OUTPUT frame with a message of a comm."""
+    return pack(OUTPUT, 0, pickle.dumps(message, 5), aux=pid, origin=origin, flags=COMM)
+
+
 def last_state(line: str) -> str:
     """Return what a line that overwrites itself shows in the end, as a terminal would."""
     return line.rstrip("\r").rpartition("\r")[2]
@@ -237,6 +245,11 @@ class Desk:
         """Show an OUTPUT frame."""
         if frame.flags == RICH:
             self.display(frame.aux, frame.origin, *pickle.loads(frame.body))
+            return
+        if frame.flags == COMM:
+            relay = getattr(frontend.router(), "relay", None)
+            if relay is not None:  # in a terminal there is nobody to talk to
+                relay(frame.aux, pickle.loads(frame.body))
             return
         text = bytes(frame.body).decode("utf-8", "replace")
         if frame.flags & MOVING:

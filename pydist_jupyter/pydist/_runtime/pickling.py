@@ -12,15 +12,16 @@ import itertools
 import pickle
 import sys
 import threading
+import weakref
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Container, Hashable, Iterable, Sequence
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pydist._protocol.frames import DEFINE, FUNCTION, MAX_BUFFERS, NAMES, REFS, pack
 from pydist._runtime.buffers import OUT_OF_BAND
 from pydist._runtime.definitions import Definitions, digest_of
-from pydist._runtime.namespaces import MISSING, STABLE, mentions, travels_by_value
+from pydist._runtime.namespaces import MISSING, STABLE, home_of, mentions, travels_by_value
 from pydist._runtime.segments import raw
 from pydist._runtime.sources import identity, name_if_changed
 from pydist._runtime.wrappers import CACHE
@@ -29,7 +30,17 @@ if TYPE_CHECKING:
     from pydist._protocol.frames import Frame
     from pydist._runtime.once import Buffer, Once
 
-__all__ = ["Knowledge", "Outgoing", "are_atoms", "are_plain", "current_job", "decode", "is_plain", "rebuild_exception"]
+__all__ = [
+    "ABSENT",
+    "Knowledge",
+    "Outgoing",
+    "are_atoms",
+    "are_plain",
+    "current_job",
+    "decode",
+    "is_plain",
+    "rebuild_exception",
+]
 
 _ATOMS = frozenset({type(None), bool, int, float, complex})
 _TEXTS = frozenset({str, bytes})
@@ -38,6 +49,14 @@ _MAIN = ("__main__", None)
 _FEW = 32
 _dumps = pickle.dumps
 _loads = pickle.loads
+
+
+#: Stands for the value of a name that is not bound.
+ABSENT = object()
+
+
+class _Weakly(weakref.ref[Any]):
+    """A reference of ours: a global may be a weak reference itself."""
 
 
 class Knowledge:
@@ -53,13 +72,37 @@ class Knowledge:
         self.digests: set[bytes] = set()
         #: (namespace, name) -> what was sent: the object if it is of a stable type, else the digest of its pickle
         self.sent: dict[tuple[str, str], tuple[Any, bytes]] = {}
-        #: (namespace, name) -> the identity of the master's value when `everywhere` defined the name over there
-        self.own: dict[tuple[str, str], Any] = {}
+        #: (namespace, name) -> the identity of the value here when the name was defined over there
+        self._own: dict[tuple[str, str], Any] = {}
         #: number -> callable, or the bytes of one that nobody has called yet
         self.received: dict[int, Any] = {}
         #: globals that came in and are not in place yet: (rid of the call they came for, frame)
         self.names: deque[Frame] = deque()
         self.names_lock = threading.Lock()
+
+    def note_own(self, mention: tuple[str, str], known: object) -> None:
+        """The peer has a value of its own for a global that is ``known`` here. A note keeps no array in memory."""
+        self._own[mention] = _Weakly(known) if type(known).__weakrefoffset__ else known
+
+    def has_own(self, mention: tuple[str, str], known: object) -> bool:
+        """Say whether the peer's own value of a global stands: it has not been bound anew here."""
+        noted = self._own.get(mention, MISSING)
+        return (noted() if type(noted) is _Weakly else noted) is known
+
+    def renew_own(self, mention: tuple[str, str], known: object) -> None:
+        """A global that the peer has of its own has got another value here; the peer's still stands."""
+        if mention in self._own:
+            self.note_own(mention, known)
+
+    def drop_own(self, mention: tuple[str, str]) -> None:
+        """Forget what was noted of a global."""
+        self._own.pop(mention, None)
+
+    def drop_deleted(self, namespace: str, names: Container[str]) -> None:
+        """Forget the notes of a namespace about globals that it does not have any more, and so their values."""
+        for mention, noted in list(self._own.items()):
+            if mention[0] == namespace and mention[1] not in names and noted is not ABSENT:
+                del self._own[mention]
 
     def forget_names(self) -> None:
         """The peer has lost what was sent: send it again when it is needed."""
@@ -245,7 +288,7 @@ class Outgoing:
             for mention, value in todo:
                 done.add(mention)
                 known, kind = identity(value), type(value)
-                if knowledge.own.get(mention, MISSING) is known:
+                if knowledge.has_own(mention, known):
                     continue
                 last = knowledge.sent.get(mention)
                 if last is not None and last[0] is known and kind in STABLE:
@@ -290,7 +333,7 @@ class Outgoing:
                 if f.__closure__ or f.__defaults__ or f.__kwdefaults__ or f.__dict__:
                     return 0, b""
                 self.functions.append(f)
-                known = knowledge.by_code.get((id(f.__code__), f.__module__ or "__main__"))
+                known = knowledge.by_code.get((id(f.__code__), home_of(f.__globals__)))
                 return (known[1], b"") if known is not None else self._number(f, f.__code__)
             return self._number(f, None)
         if kind is BuiltinFunctionType and (f.__self__ is None or type(f.__self__) is type(sys)):
@@ -309,14 +352,14 @@ class Outgoing:
         knowledge = self.knowledge
         knowledge.digests.update(self._digests)
         for mention, sent in self._sent.items():
-            knowledge.own.pop(mention, None)
+            knowledge.drop_own(mention)
             knowledge.sent[mention] = sent
         if self._numbered is not None:
             f, code, number = self._numbered
             if code is None:
                 knowledge.functions[f] = number
             else:
-                knowledge.by_code[id(code), f.__module__ or "__main__"] = (code, number)
+                knowledge.by_code[id(code), home_of(f.__globals__)] = (code, number)
 
 
 def _collector(buffers: list[memoryview]) -> Any:
