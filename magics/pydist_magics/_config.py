@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import os
 import sys
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from traitlets import Bool, Enum, Integer, TraitError
-from traitlets.config import Configurable
+from traitlets.config import Config, Configurable
+from traitlets.config.loader import DeferredConfig
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -67,8 +69,9 @@ class PyDist(Configurable):
     ).tag(config=True)
 
     def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
         self._sources: dict[str, str] = {}
-        super().__init__(parent=shell)
+        super().__init__(parent=shell, config=self._that_makes_sense(shell.config))
         for name in sorted(self.trait_names(config=True)):
             self._take_from_environment(name)
         self.observe(self._note_change, names=self.trait_names(config=True))
@@ -81,6 +84,34 @@ class PyDist(Configurable):
             found.append(Setting(name, getattr(self, name), source, str(trait.help)))
         return found
 
+    def _that_makes_sense(self, config: Config) -> Config:
+        """Return ``config`` without values that no setting can have; each is told."""
+        config = deepcopy(config)
+        given = config.get("PyDist", {})
+        for name, trait in self.traits(config=True).items():
+            if name not in given:
+                continue
+            value = given[name]
+            try:
+                trait._validate(self, value.get_value(trait) if isinstance(value, DeferredConfig) else value)
+            except (TraitError, ValueError):
+                value = str(value) if isinstance(value, str) else value
+                self._refuse(f"c.PyDist.{name} = {value!r}", name)
+                del given[name]
+        return config
+
+    def _refuse(self, what: str, name: str) -> None:
+        # A kernel that does not start for the sake of a setting would help nobody.
+        trait = self.traits()[name]
+        least = getattr(trait, "min", None)
+        right = trait.info() if least is None else f"{trait.info()} from {least} up"
+        kernel = getattr(self._shell, "kernel", None)
+        # Of a kernel that starts no cell shows anything yet; whoever has started it has its own standard error.
+        file = sys.__stderr__ if kernel is not None and not kernel.get_parent("shell") else sys.stderr
+        if file is not None:
+            file.write(f"pydist: {what} is not {right}; {getattr(self, name)!r} holds\n")
+            file.flush()
+
     def _take_from_environment(self, name: str) -> None:
         variable = f"PYDIST_{name.upper()}"
         text = os.environ.get(variable, "").strip()
@@ -90,8 +121,7 @@ class PyDist(Configurable):
         try:
             setattr(self, name, trait.from_string(text))
         except (TraitError, ValueError):
-            # A kernel that does not start for the sake of a setting would help nobody.
-            sys.stderr.write(f"pydist: {variable}={text!r} is not {trait.info()}; {getattr(self, name)!r} holds\n")
+            self._refuse(f"{variable}={text!r}", name)
         else:
             self._sources[name] = variable
 

@@ -59,8 +59,21 @@ def test_a_variable_that_makes_no_sense_is_told_and_harmless(
     settings = PyDist(shell)
     assert settings.output_limit == 1_000_000
     text = capsys.readouterr().err
-    assert "PYDIST_OUTPUT_LIMIT='much' is not an int; 1000000 holds" in text
+    assert "PYDIST_OUTPUT_LIMIT='much' is not an int from 0 up; 1000000 holds" in text
     assert "PYDIST_DISPLAY='hologram'" in text
+
+
+def test_a_configured_value_that_makes_no_sense_is_told_and_harmless(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.config.merge(Config({"PyDist": {"output_limit": -1, "fold": "perhaps", "keep_results": 9}}))
+    settings = PyDist(shell)
+    assert (settings.output_limit, settings.fold, settings.keep_results) == (1_000_000, True, 9)
+    assert capsys.readouterr().err.splitlines() == [
+        "pydist: c.PyDist.fold = 'perhaps' is not a boolean; True holds",
+        "pydist: c.PyDist.output_limit = -1 is not an int from 0 up; 1000000 holds",
+    ]
+    assert setting(settings, "output_limit").source == "default"
 
 
 def test_config_changes_what_is_in_force(loaded: InteractiveShell) -> None:
