@@ -16,7 +16,7 @@ import functools
 import linecache
 import signal as _signal
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import InvalidStateError
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -36,6 +36,8 @@ __all__ = [
     "RemoteFrame",
     "capture",
     "remote_exception",
+    "set_slots",
+    "slots_of",
     "unwrap",
 ]
 
@@ -367,6 +369,23 @@ def _remote_class(kind: type[BaseException]) -> type[RemoteException]:
         return RemoteException
 
 
+def slots_of(ex: BaseException) -> dict[str, Any]:
+    """Return what an exception keeps in ``__slots__``, as numpy's AxisError does, and not in ``__dict__``."""
+    values: dict[str, Any] = {}
+    for cls in type(ex).__mro__:
+        slots = cls.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if hasattr(ex, name) and not name.startswith("__"):
+                values[name] = getattr(ex, name)
+    return values
+
+
+def set_slots(ex: BaseException, values: Mapping[str, Any]) -> None:
+    """Give an exception what `slots_of` has returned of its like."""
+    for name, value in values.items():
+        setattr(ex, name, value)
+
+
 def _no_init(self: RemoteException, *args: Any, **kwargs: Any) -> None:
     """Say nothing: `_shape_like` has filled the object in already."""
 
@@ -378,10 +397,12 @@ def _shape_like(cls: type[RemoteException], original: BaseException) -> RemoteEx
         assert isinstance(original, BaseExceptionGroup)
         self = cls.__new__(cls, original.message, original.exceptions)
     else:
-        self = cls.__new__(cls, *original.args)
+        # Not by __new__, which MemoryError's refuses to make a class of two bases by; `_no_init` runs nothing.
+        self = cls(*original.args)
         builtin.__init__(self, *original.args)
     self.args = original.args
     self.__dict__.update({k: v for k, v in original.__dict__.items() if k not in _OWN})
+    set_slots(self, slots_of(original))
     for name in ("code", "value", "name", "obj", "errno", "strerror", "filename", "filename2", "path"):
         # Fields that C code keeps beside __dict__; they need not come from args.
         if hasattr(original, name) and hasattr(self, name):

@@ -361,3 +361,19 @@ def test_an_invalid_state_is_one_for_concurrent_futures_too() -> None:
 def test_our_own_errors_have_one_root(error: Any) -> None:
     assert isinstance(error, pydist.DistributedError)
     assert not isinstance(error, pydist.RemoteException)
+
+
+def test_lack_of_memory_is_caught_as_such(pids: list[int]) -> None:
+    with pytest.raises(MemoryError, match=r"On worker .*: no room"):
+        pydist.remotecall_fetch(exec, pids[0], "raise MemoryError('no room')")
+    with pytest.raises(MemoryError, match="Unable to allocate") as caught:
+        pydist.remotecall_fetch(eval, pids[0], "__import__('numpy').ones(10**15)")
+    assert isinstance(caught.value, pydist.RemoteException)
+
+
+def test_what_an_exception_keeps_in_slots_comes_along(pids: list[int]) -> None:
+    code = "__import__('numpy').ones(3).sum(axis=7)"
+    with pytest.raises(IndexError, match="axis 7 is out of bounds") as caught:
+        pydist.remotecall_fetch(eval, pids[0], code)
+    error: Any = caught.value
+    assert (error.axis, error.ndim) == (7, 1)

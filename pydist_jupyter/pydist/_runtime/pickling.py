@@ -14,10 +14,11 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Container, Hashable, Iterable, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from pydist._errors import set_slots, slots_of
 from pydist._protocol.frames import DEFINE, FUNCTION, MAX_BUFFERS, NAMES, REFS, pack
 from pydist._runtime.buffers import OUT_OF_BAND
 from pydist._runtime.definitions import Definitions, digest_of
@@ -153,14 +154,18 @@ def reduce_exception(ex: BaseException) -> Any:
         or cls.__reduce_ex__ is not object.__reduce_ex__
     ):
         return NotImplemented
-    return rebuild_exception, (cls, ex.args, {k: v for k, v in ex.__dict__.items() if k != "__notes__"})
+    attributes = {k: v for k, v in ex.__dict__.items() if k != "__notes__"}
+    return rebuild_exception, (cls, ex.args, attributes, slots_of(ex))
 
 
-def rebuild_exception(cls: type[BaseException], args: tuple[Any, ...], attributes: dict[str, Any]) -> BaseException:
+def rebuild_exception(
+    cls: type[BaseException], args: tuple[Any, ...], attributes: dict[str, Any], slots: Mapping[str, Any] | None = None
+) -> BaseException:
     """Make an exception without its ``__init__``. Called by unpickling."""
     ex = cls.__new__(cls, *args)
     ex.args = args
     ex.__dict__.update(attributes)
+    set_slots(ex, slots or {})
     return ex
 
 
