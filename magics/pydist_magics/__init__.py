@@ -22,11 +22,14 @@ def load_ipython_extension(ip: InteractiveShell) -> None:
     """Load everything into a shell; a second time changes nothing."""
     if getattr(ip, _ATTRIBUTE, None) is not None:
         return
+    import pydist.frontend
     from pydist_magics._session import Session
 
     session = Session(ip)
     session.load()
     setattr(ip, _ATTRIBUTE, session)
+    # Only after our own imports: on a machine with few CPUs the two would delay each other.
+    pydist.frontend.prepare()
 
 
 def unload_ipython_extension(ip: InteractiveShell) -> None:

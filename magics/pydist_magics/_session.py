@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
@@ -22,6 +23,7 @@ from pydist_magics import (
     _pydist_magic,
     _remotecall_magic,
 )
+from pydist_magics._autoreload import Autoreload
 from pydist_magics._command import Command
 from pydist_magics._completion import offers
 from pydist_magics._config import PyDist
@@ -71,6 +73,8 @@ class Session:
         self.router = Router(shell)
         self.errors = ErrorView(shell)
         self._results = Results(shell)
+        self._autoreload = Autoreload(shell)
+        self._look_away: Callable[[], None] = lambda: None
         self._magics: dict[tuple[str, str], Magic] = {}
         self._bound: dict[tuple[str, str], Any] = {}
 
@@ -86,6 +90,8 @@ class Session:
         pydist.frontend.set_router(self.router)
         self.errors.install()
         self._results.attach()
+        self._autoreload.attach()
+        self._look_away = pydist.frontend.watch_sources(self._autoreload.taken)
         self._matchers().append(self._complete)
         self._configurables().append(self.settings)
         self.settings.observe(self._obey_settings)
@@ -103,6 +109,8 @@ class Session:
         self.router.detach()
         self.errors.remove()
         self._results.detach()
+        self._autoreload.detach()
+        self._look_away()
         if self._complete in self._matchers():
             self._matchers().remove(self._complete)
         self.settings.unobserve(self._obey_settings)

@@ -19,7 +19,7 @@ from pydist._runtime.current import current_node, peek_node
 from pydist._runtime.joining import bury, tell_members
 from pydist._runtime.node import Node
 from pydist._runtime.peers import TERMINATING, Peer
-from pydist.managers.local import close_helpers
+from pydist.managers.helper import close_helpers
 
 __all__ = ["Removal", "interrupt", "lost", "master_only", "rmprocs", "shutdown_all", "write_runfile"]
 

@@ -1,15 +1,17 @@
 """What a front end (kernel, magics, widgets, a script's terminal) may hang into the runtime.
 
-The runtime imports no front end. A front end registers three things here and may ask seven:
+The runtime imports no front end. A front end registers four things here and may ask eight:
 
     set_router(router)      where the text of workers goes, and which cell a call belongs to
     set_progress(factory)   how the progress of a pmap shows itself
     set_dashboard(factory)  how the workers show themselves, with buttons
+    watch_sources(taken)    which edited modules it has brought up to date by itself
     running(origin)         the calls in flight that were started under an origin
     cancel(origin)          stop exactly those
     wait_idle(timeout)      wait until none is in flight
     tell_comm(pid, message) hand over what was said to a widget of a worker
     widget_states(pids, timeout)  how the widgets of workers stand
+    prepare()               have ready what the first addprocs(n) needs
     shutdown(grace)         end every worker, surely and soon
 
 An *origin* is a small positive integer that the router gives to the cell (or whatever it likes) in which a call is
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from pydist._comm_messages import Update
@@ -31,6 +33,7 @@ __all__ = [
     "cancel",
     "dashboard",
     "on_departure",
+    "prepare",
     "progress",
     "router",
     "running",
@@ -40,9 +43,11 @@ __all__ = [
     "show_progress",
     "shutdown",
     "strays",
+    "taken_over",
     "tell_comm",
     "together",
     "wait_idle",
+    "watch_sources",
     "widget_states",
 ]
 
@@ -93,6 +98,7 @@ class _Registry:
     progress: ProgressFactory | None = None
     progress_wanted = True
     dashboard: Callable[[], Any] | None = None
+    taken: ClassVar[list[Callable[[str], float]]] = []
 
 
 def set_router(router: OutputRouter | None) -> None:
@@ -186,6 +192,21 @@ def _states() -> Any:
     return ({}, [], []) if comms is None else comms.states()
 
 
+def watch_sources(taken: Callable[[str], float]) -> Callable[[], None]:
+    """Let ``taken(name)`` tell which modules have their file's new code without an import; return what takes it back.
+
+    It returns the time of the change (seconds since the epoch) of the file whose content the module has, or 0.0 if it
+    knows nothing of it. It is called for every module beside the notebook that a call mentions, and must be quick.
+    """
+    _Registry.taken.append(taken)
+    return lambda: _Registry.taken.remove(taken)
+
+
+def taken_over(name: str) -> float:
+    """Return the latest that front ends say of module ``name``: see `watch_sources`."""
+    return max((taken(name) for taken in _Registry.taken), default=0.0)
+
+
 def strays() -> dict[int, int]:
     """Return ``{pid: number of calls}`` of this process's calls that were interrupted, did not listen and go on."""
     from pydist._runtime.current import current_node
@@ -205,6 +226,19 @@ def wait_idle(timeout: float | None = None) -> bool:
     from pydist._runtime.current import current_node
 
     return current_node().wait_until_idle(timeout)
+
+
+def prepare() -> None:
+    """Have ready what the first ``addprocs(n)`` needs: a process that forks workers, and ends with this one.
+
+    Returns at once. Nothing happens on a worker, and none of it shows: what fails here fails in `addprocs`, too.
+    """
+    from pydist._runtime.current import peek_node
+    from pydist.managers import helper
+
+    node = peek_node()
+    if node is None or node.pid == 1:
+        helper.prepare()
 
 
 def shutdown(grace: float = 1.0) -> None:

@@ -77,3 +77,29 @@ def test_large_and_small_globals_of_one_function_keep_their_places(cells: Sessio
     cells.run("a, b, c, d = np.ones(10**5), 2, np.full(10**5, 3.0), [np.full(10**5, 4.0), 5]")
     cells.run("f = lambda: (a[-1] + b, c[-1], d[0][-1], d[1])")
     assert cells.run("tuple(map(float, pydist.remotecall_fetch(f, first)))") == (3.0, 3.0, 4.0, 5.0)
+
+
+def test_functions_of_a_library_in_a_class_leave_that_library_over_there_as_it_is(cells: Session) -> None:
+    cells.run("import dataclasses\n@dataclasses.dataclass\nclass Place:\n    x: int\n    changed = dataclasses.replace")
+    assert cells.run("pydist.remotecall_fetch(lambda place: place.x, first, Place(3))") == 3
+    # A later class finds its fields by the marks of the worker's own module.
+    cells.run("made = lambda: repr(dataclasses.make_dataclass('Later', ['y'])(4))")
+    assert cells.run("pydist.remotecall_fetch(made, first)") == "Later(y=4)"
+
+
+def test_a_function_that_a_library_has_made_lives_over_there_in_that_library(cells: Session) -> None:
+    # It has no name by which it could be found, and needs the names of its module.
+    cells.run("import fractions, sys\nplus = fractions.Fraction.__add__\nassert '<locals>' in plus.__qualname__")
+    cells.run(
+        "lives = lambda: plus.__globals__ is vars(sys.modules['fractions']) and str(plus(fractions.Fraction(1), 2))"
+    )
+    assert cells.run("pydist.remotecall_fetch(lives, first)") == "3"
+
+
+def test_functions_with_globals_of_their_own_keep_them_apart(cells: Session) -> None:
+    cells.run("code = compile('def f(): return k', '<made>', 'exec')\none, two = {'k': 1}, {'k': 2}")
+    cells.run("exec(code, one), exec(code, two)\na, b = one['f'], two['f']")
+    assert cells.run("[pydist.remotecall_fetch(f, first) for f in (a, b, a)]") == [1, 2, 1]
+    assert cells.run("pydist.pmap(lambda i: (a(), b())[i], [0, 1])") == [1, 2]
+    assert cells.run("one['k'] = 3\n(pydist.remotecall_fetch(a, first), pydist.remotecall_fetch(b, first))") == (3, 2)
+    assert cells.run("pydist.remotecall_fetch(lambda: 'k' in globals(), first)") is False

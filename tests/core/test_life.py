@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,24 @@ def test_workers_end_with_a_master_that_is_killed(work: str, tmp_path: Path) -> 
                 os.kill(ospid, signal.SIGKILL)
         master.stdin.close()
         master.stdout.close()
+
+
+LAST = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import pydist
+if __name__ == "__main__":
+    pydist.addprocs(2)
+    print(pydist.pmap(abs, range(-2, 0)))
+"""
+
+
+def test_a_script_with_workers_ends_without_a_word_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(LAST)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py"), str(ROOT)], capture_output=True, text=True, timeout=LIMIT
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[2, 1]\n", "")
 
 
 def test_ids_are_never_used_again(pids: list[int]) -> None:
@@ -166,3 +185,10 @@ def test_frontend_cancels_what_an_origin_has_started(pids: list[int]) -> None:
     assert frontend.cancel(0) == {pids[0]: 1}
     with pytest.raises(KeyboardInterrupt):
         running.fetch(LIMIT)
+
+
+def test_the_helper_that_was_started_ahead_forks_the_workers(own_session: Callable[..., Session]) -> None:
+    session = own_session(0)
+    session.run("from pydist import frontend; from pydist.managers import helper; frontend.prepare()")
+    session.run("ahead = [*helper._helpers.values()]; pids = pydist.addprocs(2)")
+    assert session.run("[*helper._helpers.values()] == ahead and [one.forked for one in ahead]") == [2]

@@ -19,7 +19,7 @@ from cloudpickle import cloudpickle as _cp
 
 from pydist._runtime.current import current_node
 from pydist._runtime.definitions import find_class, load_class, load_code, load_named_class, name_digest
-from pydist._runtime.namespaces import namespace, travels_by_value
+from pydist._runtime.namespaces import belongs_to_library, home_of, library, namespace, travels_by_value
 from pydist._runtime.pickling import reduce_exception
 from pydist._runtime.sources import is_changed, load_module
 from pydist._runtime.wrappers import CACHE, reduce_wrapper, wrapped_functions
@@ -33,13 +33,13 @@ __all__ = ["FullPickler"]
 class _Namespace:
     """Stands for the globals of a function; arrives as the peer's own dict of that module."""
 
-    __slots__ = ("name",)
+    __slots__ = ("_scope",)
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, scope: dict[str, Any]) -> None:
+        self._scope = scope
 
     def __reduce__(self) -> Any:
-        return namespace, (self.name,)
+        return library if belongs_to_library(self._scope) else namespace, (home_of(self._scope),)
 
 
 class FullPickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -88,12 +88,11 @@ class FullPickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def _function(self, function: FunctionType) -> Any:
         self._job.functions.append(function)
-        home = function.__globals__.get("__name__") or "__main__"
         closure = function.__closure__
         cells = None if closure is None else tuple(_cp._make_empty_cell() for _ in closure)
         state, slots = _cp._function_getstate(function)
         slots = {**slots, "__globals__": {}}
-        made = (function.__code__, _Namespace(home), None, None, cells)
+        made = (function.__code__, _Namespace(function.__globals__), None, None, cells)
         return (_cp._make_function, made, (state, slots), None, None, _function_setstate)
 
     def _class(self, cls: type) -> Any:

@@ -19,6 +19,7 @@ from types import CodeType
 from typing import Any
 
 from pydist._runtime.current import current_node
+from pydist._runtime.sources import bring_up_to_date, is_changed, version
 
 __all__ = ["DIGEST_SIZE", "Definitions", "load_class", "load_code"]
 
@@ -136,8 +137,9 @@ def find_class(module: str, qualname: str) -> type | None:
     return found if isinstance(found, type) else None
 
 
-@functools.cache
-def _file_digest(file: str) -> bytes:
+@functools.lru_cache(maxsize=1024)
+def _file_digest(file: str, version: float | None) -> bytes:
+    """Return the digest of a file; ``version`` is another one when it has been imported again."""
     try:
         with open(file, "rb") as source:
             return digest_of(source.read())
@@ -148,19 +150,22 @@ def _file_digest(file: str) -> bytes:
 def name_digest(module: str, qualname: str) -> bytes | None:
     """Return the digest for a class of a module that both sides may have imported from equal files.
 
-    None: it is not such a class.
+    None: it is not such a class, or the file is no longer what was imported.
     """
     cls = find_class(module, qualname)
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if cls is None or file is None or module == "__main__":
+    home = sys.modules.get(module)
+    file = getattr(home, "__file__", None)
+    if cls is None or home is None or file is None or module == "__main__" or is_changed(home):
         return None
-    content = _file_digest(file)
+    content = _file_digest(file, version(module))
     return digest_of(b"\0".join((content, module.encode(), qualname.encode()))) if content else None
 
 
 def load_named_class(digest: bytes, module: str, qualname: str) -> type:
     """Return this process's own class of that name if it comes from an equal file, else the one that was sent."""
-    if name_digest(module, qualname) == digest:
+    if name_digest(module, qualname) == digest or (
+        bring_up_to_date(module) and name_digest(module, qualname) == digest
+    ):
         cls = find_class(module, qualname)
         assert cls is not None
         return cls

@@ -9,6 +9,7 @@ master binds it anew.
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import site
 import sys
@@ -18,7 +19,17 @@ from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-__all__ = ["MISSING", "Mention", "mentions", "names_in", "namespace", "travels_by_value"]
+__all__ = [
+    "MISSING",
+    "Mention",
+    "belongs_to_library",
+    "home_of",
+    "library",
+    "mentions",
+    "names_in",
+    "namespace",
+    "travels_by_value",
+]
 
 MISSING = object()
 Mention = tuple[str, str]
@@ -37,6 +48,45 @@ def namespace(name: str) -> dict[str, Any]:
         # import of that name is not disturbed.
         return _rooms(name)
     return vars(module)
+
+
+def library(name: str) -> dict[str, Any]:
+    """Return the dict of an installed module, imported if need be. Called by unpickling."""
+    return vars(importlib.import_module(name))
+
+
+def belongs_to_library(scope: dict[str, Any]) -> bool:
+    """Say whether these globals are an installed module's own: the peer imports it and has its own.
+
+    A class of the notebook may hold functions of libraries (each dataclass holds one), and a library may make functions
+    that have no name to be found by. Their globals must not be sent: put into the module over there they would replace
+    its caches, its locks, and the marks that it compares by identity.
+    """
+    name = scope.get("__name__") or "__main__"
+    if name == "__main__":
+        return False
+    module = sys.modules.get(name)
+    return (
+        getattr(module, "__dict__", None) is scope
+        and getattr(module, "__spec__", None) is not None
+        and not travels_by_value(name)
+    )
+
+
+def home_of(scope: dict[str, Any]) -> str:
+    """Return the name of the namespace in which functions with these globals live over there.
+
+    Globals that are no module's, as ``exec`` in a dict makes them, have a room of their own: two such functions may
+    mean different things by the same name.
+    """
+    name = scope.get("__name__")
+    if name == "__main__":
+        return "__main__"
+    if isinstance(name, str) and (
+        (module := sys.modules.get(name)) is None or name in _rooms_made or getattr(module, "__dict__", None) is scope
+    ):
+        return name
+    return f"<globals {os.getpid()}-{id(scope):x}>"
 
 
 #: The names of the rooms: what lives in one stays there, also when the module is imported later.
@@ -124,7 +174,9 @@ def mentions(functions: Iterable[FunctionType]) -> Iterator[tuple[Mention, Any]]
             continue
         seen.add(id(function))
         scope = function.__globals__
-        home = scope.get("__name__", "__main__")
+        if belongs_to_library(scope):
+            continue
+        home = home_of(scope)
         for name in names_in(function.__code__):
             value = scope.get(name, MISSING)
             if value is MISSING or (home, name) in told or name in _OWN:

@@ -268,10 +268,14 @@ class Node(Asking):
         if connection.closed:
             return
         self.reader.remove(connection)
-        if self.on_lost is not None:
-            threading.Thread(target=self.on_lost, args=(self, connection), name="pydist-lost", daemon=True).start()
-        else:
+        if self.on_lost is None:
             self.fail_pending(connection, ProcessExitedException(connection.pid))
+            return
+        try:
+            threading.Thread(target=self.on_lost, args=(self, connection), name="pydist-lost", daemon=True).start()
+        except RuntimeError:
+            # Python 3.12 starts no thread any more once the interpreter is about to end, and that is when workers do.
+            self.on_lost(self, connection)
 
     def fail_pending(self, connection: Connection, why: ProcessExitedException) -> None:
         """Fail every request that waits for an answer from this stream."""

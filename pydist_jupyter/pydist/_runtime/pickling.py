@@ -14,13 +14,13 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Hashable, Iterable, Sequence
-from types import BuiltinFunctionType, CodeType, FunctionType
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pydist._protocol.frames import DEFINE, FUNCTION, MAX_BUFFERS, NAMES, REFS, pack
 from pydist._runtime.buffers import OUT_OF_BAND
 from pydist._runtime.definitions import Definitions, digest_of
-from pydist._runtime.namespaces import MISSING, STABLE, mentions, travels_by_value
+from pydist._runtime.namespaces import MISSING, STABLE, home_of, mentions, travels_by_value
 from pydist._runtime.segments import raw
 from pydist._runtime.sources import identity, name_if_changed
 from pydist._runtime.wrappers import CACHE
@@ -244,11 +244,11 @@ class Outgoing:
         while todo := [(mention, value) for mention, value in mentions(self.functions) if mention not in done]:
             for mention, value in todo:
                 done.add(mention)
-                known = identity(value)
+                known, kind = identity(value), type(value)
                 if knowledge.own.get(mention, MISSING) is known:
                     continue
                 last = knowledge.sent.get(mention)
-                if last is not None and last[0] is known and type(value) in STABLE:
+                if last is not None and last[0] is known and kind in STABLE:
                     continue
                 try:
                     key = mention, id(value)
@@ -259,10 +259,10 @@ class Outgoing:
                         f"to process {knowledge.pid}: {error}"
                     ) from None
                 digest = self._digest(key, data, buffers)
-                if last is None or last[1] != digest or known is not value:
+                if last is None or last[1] != digest or (kind is ModuleType and known is not value):
                     changed[mention] = bytes(data), len(buffers)
                     large += buffers
-                    self._sent[mention] = (known if type(value) in STABLE else MISSING, digest)
+                    self._sent[mention] = (known if kind in STABLE else MISSING, digest)
         if not changed:
             return b""
         body = _dumps(changed, 5)
@@ -290,7 +290,7 @@ class Outgoing:
                 if f.__closure__ or f.__defaults__ or f.__kwdefaults__ or f.__dict__:
                     return 0, b""
                 self.functions.append(f)
-                known = knowledge.by_code.get((id(f.__code__), f.__module__ or "__main__"))
+                known = knowledge.by_code.get((id(f.__code__), home_of(f.__globals__)))
                 return (known[1], b"") if known is not None else self._number(f, f.__code__)
             return self._number(f, None)
         if kind is BuiltinFunctionType and (f.__self__ is None or type(f.__self__) is type(sys)):
@@ -316,7 +316,7 @@ class Outgoing:
             if code is None:
                 knowledge.functions[f] = number
             else:
-                knowledge.by_code[id(code), f.__module__ or "__main__"] = (code, number)
+                knowledge.by_code[id(code), home_of(f.__globals__)] = (code, number)
 
 
 def _collector(buffers: list[memoryview]) -> Any:

@@ -19,22 +19,19 @@ import struct
 import sys
 from typing import Any
 
+from pydist._protocol.handshake import proof
+
 __all__ = ["main"]
 
 _LENGTH = struct.Struct("<I")
 _PR_SET_PDEATHSIG = 1
+#: The system passes no more with one message.
+_MOST_FDS = 253
 
 
 def main(fd: int) -> None:
     """Serve the control stream ``fd`` until it closes."""
-    # Imported here once, shared by every fork. Nothing that starts threads or reads the environment.
-    import cloudpickle
-    import cloudpickle.cloudpickle
-
-    import pydist.worker
-
-    assert cloudpickle is not None
-    assert pydist.worker is not None
+    _import()
     # The mask of the thread that started us is inherited, and a worker must hear its interrupts.
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     control = socket.socket(fileno=fd)
@@ -45,8 +42,9 @@ def main(fd: int) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.collect()
+    # What has been loaded stays: a collection in a worker would only write to pages that all share.
     gc.freeze()
+    gc.enable()
     children: set[int] = set()
     try:
         while True:
@@ -59,7 +57,7 @@ def main(fd: int) -> None:
                 message, fds = _receive(control)
                 if message is None:
                     return
-                _fork(control, message, fds, children, (read, write))
+                _fork_all(control, message, fds, children, (read, write))
     finally:
         for child in children:
             with contextlib.suppress(ProcessLookupError):
@@ -70,9 +68,19 @@ def main(fd: int) -> None:
                 os.waitpid(child, 0)
 
 
+def _import() -> None:
+    """Import, once for all forks, what a worker needs, but nothing that starts threads or reads the environment."""
+    import importlib
+
+    # By name: the names themselves are not wanted here.
+    for name in ("pydist.worker", "cloudpickle.cloudpickle"):
+        importlib.import_module(name)
+    proof("", "", "", "")  # OpenSSL is loaded, and sets itself up, when it is first used
+
+
 def _receive(control: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     try:
-        head, ancillary, _, _ = control.recvmsg(_LENGTH.size, socket.CMSG_SPACE(8 * 4))
+        head, ancillary, _, _ = control.recvmsg(_LENGTH.size, socket.CMSG_SPACE(_MOST_FDS * 4))
     except OSError:
         return None, []
     fds = array.array("i")
@@ -112,32 +120,47 @@ def _reap(control: socket.socket, children: set[int]) -> None:
         _tell(control, {"ended": pid, "status": os.waitstatus_to_exitcode(status)})
 
 
-def _fork(
+def _fork_all(
     control: socket.socket, message: dict[str, Any], fds: list[int], children: set[int], own: tuple[int, int]
 ) -> None:
+    """Fork as many workers as were ordered; tell of each, in their order. After one that fails the rest fails."""
+    failure = ""
+    for i in range(message["workers"]):
+        ticket, ends = message["first"] + i, fds[3 * i : 3 * i + 3]
+        if len(ends) < 3:
+            failure = failure or "could not fork a worker: too many open files"
+        pid = 0
+        if not failure:
+            try:
+                pid = _fork(control, message, ends, [*own, *fds[3 * i + 3 :]])
+            except OSError as error:
+                failure = f"could not fork a worker: {error.strerror}"
+        for fd in ends:
+            os.close(fd)
+        if pid:
+            children.add(pid)
+            _tell(control, {"ticket": ticket, "forked": pid})
+        else:
+            _tell(control, {"ticket": ticket, "error": failure})
+
+
+def _fork(control: socket.socket, message: dict[str, Any], ends: list[int], others: list[int]) -> int:
+    """Fork a worker that owns ``ends`` and none of ``others``; return its process id."""
     parent = os.getpid()
-    try:
-        pid = os.fork()
-    except OSError as error:
-        _tell(control, {"error": f"could not fork a worker: {error.strerror}"})
-        pid = -1
+    pid = os.fork()
     if pid == 0:
         try:
             control.close()
-            for fd in own:
+            for fd in others:
                 os.close(fd)
-            _become_worker(message, fds, parent)
+            _become_worker(message, ends, parent)
         except BaseException:
             import traceback
 
             traceback.print_exc()
         finally:
             os._exit(1)
-    for fd in fds:
-        os.close(fd)
-    if pid > 0:
-        children.add(pid)
-        _tell(control, {"forked": pid})
+    return pid
 
 
 def _become_worker(message: dict[str, Any], fds: list[int], parent: int) -> None:

@@ -3,6 +3,9 @@
 Every process notes when it has looked for a module: a file that is younger has been changed since. What the master has
 imported anew (``importlib.reload``, ``%autoreload``) a worker imports anew, too, when a call next mentions it. What the
 master itself has not is named once, in a warning; the workers go on with what it has.
+
+``%autoreload`` often puts new code into the old functions and imports nothing: a front end says so, see
+`frontend.watch_sources`.
 """
 
 from __future__ import annotations
@@ -12,14 +15,24 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Sequence
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from pydist._runtime.current import current_node
 from pydist._runtime.namespaces import travels_by_value
+from pydist.frontend import taken_over
 
-__all__ = ["identity", "is_changed", "load_module", "name_if_changed", "note_imports"]
+__all__ = [
+    "bring_up_to_date",
+    "identity",
+    "is_changed",
+    "load_module",
+    "name_if_changed",
+    "note_imports",
+    "version",
+]
 
 #: A file is looked at this often (seconds), however many calls mention it.
 _PERIOD = 0.5
@@ -32,6 +45,8 @@ _due: dict[str, float] = {}
 #: (file, time of its change) that a warning has named
 _named: set[tuple[str, float]] = set()
 _reloading = threading.RLock()
+#: function or class -> (its module's entry in `_found`, what stands for it since)
+_versions: weakref.WeakKeyDictionary[Any, tuple[float, object]] = weakref.WeakKeyDictionary()
 
 
 class _Noting:
@@ -47,9 +62,18 @@ def note_imports() -> None:
     sys.meta_path.insert(0, _Noting())
 
 
+def version(name: str) -> float | None:
+    """Return when module ``name`` was last brought up to date: another object each time; None if before us."""
+    changed = taken_over(name)
+    if changed > _found.get(name, _START):
+        _found[name] = changed
+    return _found.get(name)
+
+
 def is_changed(module: ModuleType) -> bool:
     """Say whether the file of a module is younger than what was imported from it."""
-    return _change(module) > _found.get(module.__name__, _START)
+    known = version(module.__name__)
+    return _change(module) > (_START if known is None else known)
 
 
 def _change(module: ModuleType) -> float:
@@ -60,14 +84,27 @@ def _change(module: ModuleType) -> float:
 
 
 def identity(value: Any) -> object:
-    """Return what stands for a module in the notes about what a peer has: another object after each import of it.
+    """Return what stands for a value in the notes about what a peer has.
 
-    Only modules beside the notebook are watched; for anything else it is the value.
+    It is the value, but for modules beside the notebook and for their functions and classes: these count as others
+    after each import, also where the new code was put into the old function.
     """
-    if type(value) is not ModuleType or not travels_by_value(value.__name__):
+    kind = type(value)
+    if kind is ModuleType:
+        if not travels_by_value(value.__name__):
+            return value
+        name_if_changed(value.__name__)
+        imported = version(value.__name__)
+        return value if imported is None else imported
+    if kind is not FunctionType and not isinstance(value, type):
         return value
-    name_if_changed(value.__name__)
-    return _found.get(value.__name__, value)
+    module = value.__module__ or "__main__"
+    if module == "__main__" or not travels_by_value(module) or (known := version(module)) is None:
+        return value
+    noted = _versions.get(value)
+    if noted is None or noted[0] is not known:
+        noted = _versions[value] = known, object()
+    return noted[1]
 
 
 def name_if_changed(name: str) -> None:
@@ -106,3 +143,12 @@ def load_module(name: str, is_current: bool) -> ModuleType:
         if is_current and current_node().pid != 1 and is_changed(module):
             return reload(module)
         return module
+
+
+def bring_up_to_date(name: str) -> bool:
+    """Import a module anew if its file was changed since, and return whether it is as its file now; on a worker."""
+    module = sys.modules.get(name)
+    if module is None or current_node().pid == 1:
+        return False
+    load_module(name, True)
+    return not is_changed(module)

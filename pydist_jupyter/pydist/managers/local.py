@@ -3,33 +3,23 @@
     master ──control stream──▶ helper (single-threaded, imports done) ──fork──▶ worker, worker, …
        └───────────────── one socket pair and one output pipe each ──────────────┘
 
-The helper is started once for each kind of interpreter, and stays: a worker is then a fork away. It is the parent of
-the workers: it tells the master how they ended, and ends them when the master is gone, whatever they are doing.
+The helper (helper.py) is the parent of the workers: it tells the master how they ended, and ends them when the master
+is gone, whatever they are doing.
 """
 
 from __future__ import annotations
 
-import array
-import json
 import os
-import select
 import socket
-import struct
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from time import monotonic
+from collections.abc import Iterator
 from typing import Any
 
 from pydist._errors import LaunchWorkerError
 from pydist.managers.base import ClusterManager, WorkerConfig, python_path, worker_environment
+from pydist.managers.helper import AT_ONCE, Helper, drop, helper_for
 
-__all__ = ["Helper", "LocalManager", "usable_cpus"]
-
-_LENGTH = struct.Struct("<I")
-#: Changes to these are read by the interpreter or the loader when a process starts: they need a helper of their own.
-_NEEDS_EXEC = ("PYTHON", "LD_", "DYLD_", "MALLOC_")
-_PROGRAM = "import sys; sys.path[:0] = sys.argv[2:]; from pydist._runtime.prefork import main; main(int(sys.argv[1]))"
+__all__ = ["LocalManager", "usable_cpus"]
 
 
 def usable_cpus() -> int:
@@ -46,138 +36,6 @@ def usable_cpus() -> int:
     except (OSError, ValueError):
         return cpus
     return cpus
-
-
-class Helper:
-    """The process that forks workers, seen from the master. Safe from any thread."""
-
-    def __init__(self, exename: str, exeflags: Sequence[str], env: dict[str, str]) -> None:
-        ours, theirs = socket.socketpair()
-        self._sock = ours
-        #: How many workers it has forked.
-        self.forked = 0
-        self._lock = threading.RLock()
-        self._tail = b""
-        self._replies: list[dict[str, Any]] = []
-        self._ended: dict[int, tuple[int | None, int | None]] = {}
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        self.command = [exename, *exeflags, "-c", _PROGRAM, str(theirs.fileno()), root]
-        self._said, said = os.pipe()
-        import subprocess  # slow to import, and needed here alone
-
-        try:
-            self.process = subprocess.Popen(
-                self.command,
-                pass_fds=[theirs.fileno()],
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                start_new_session=True,
-            )
-        except OSError as error:
-            ours.close()
-            os.close(self._said)
-            raise LaunchWorkerError(f"could not start {exename!r}: {error.strerror or error}") from None
-        finally:
-            theirs.close()
-            os.close(said)
-        # An un-reaped child makes Jupyter's shutdown wait (jupyter.md §1.7).
-        threading.Thread(target=self.process.wait, name="pydist-helper", daemon=True).start()
-
-    def fork(self, message: dict[str, Any], fds: Sequence[int], timeout: float) -> int:
-        """Fork a worker that gets ``fds``; return its process id.
-
-        Raises:
-            LaunchWorkerError: the helper has failed; with its last words.
-        """
-        with self._lock:
-            data = json.dumps(message).encode()
-            try:
-                self._sock.sendmsg(
-                    [_LENGTH.pack(len(data))], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
-                )
-                self._sock.settimeout(timeout)
-                self._sock.sendall(data)
-            except OSError:
-                raise LaunchWorkerError(self._obituary()) from None
-            deadline = monotonic() + timeout
-            while not self._replies:
-                left = deadline - monotonic()
-                if left <= 0:
-                    raise LaunchWorkerError(f"{self.command[0]!r} did not start a worker within {timeout:g} seconds")
-                if not self._receive(left):
-                    raise LaunchWorkerError(self._obituary())
-            reply = self._replies.pop(0)
-            if "error" in reply:
-                raise LaunchWorkerError(reply["error"])
-            self.forked += 1
-            return int(reply["forked"])
-
-    def _receive(self, timeout: float) -> bool:
-        """Take in what the helper says within ``timeout`` seconds; False if it is gone. The caller holds the lock."""
-        if not select.select([self._sock], [], [], timeout)[0]:
-            return True
-        try:
-            data = self._sock.recv(65536, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return True
-        except OSError:
-            data = b""
-        if not data:
-            return False
-        *lines, self._tail = (self._tail + data).split(b"\n")
-        for line in lines:
-            message = json.loads(line)
-            if "ended" in message:
-                status = message["status"]
-                self._ended[message["ended"]] = (None, -status) if status < 0 else (status, None)
-            else:
-                self._replies.append(message)
-        return True
-
-    def ended(self, ospid: int, timeout: float) -> tuple[int | None, int | None] | None:
-        """Return how a worker ended, waiting up to ``timeout`` seconds for the news; None if it is not known."""
-        deadline = monotonic() + timeout
-        while True:
-            with self._lock:
-                if ospid in self._ended:
-                    return self._ended[ospid]
-                left = deadline - monotonic()
-                # In short turns, so that others can ask meanwhile; the news of all come over this one stream.
-                alive = self._receive(min(max(left, 0), 0.02))
-                if ospid in self._ended:
-                    return self._ended[ospid]
-            if not alive or left <= 0:
-                return None
-
-    def _obituary(self) -> str:
-        said = b""
-        os.set_blocking(self._said, False)
-        try:
-            while more := os.read(self._said, 65536):
-                said += more
-        except BlockingIOError:
-            pass
-        code = self.process.poll()
-        how = "ended" if code is None else f"exited with code {code}"
-        words = said.decode("utf-8", "replace").strip().splitlines()[-5:]
-        command = " ".join(self.command[: 1 + max(0, self.command.index("-c") - 1)])
-        return f"the launch command {command!r} {how}" + (": " + " | ".join(words) if words else " without a word")
-
-    @property
-    def alive(self) -> bool:
-        """Whether it can be asked."""
-        return self.process.poll() is None
-
-    def close(self) -> None:
-        """End the helper, and with it what it has forked."""
-        try:
-            self._sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return
-        finally:
-            self._sock.close()
 
 
 class _Process:
@@ -233,57 +91,54 @@ class LocalManager(ClusterManager):
         given = {str(key): str(value) for key, value in dict(params["env"] or {}).items()}
         env = worker_environment(given, bool(params["enable_threaded_blas"]))
         exename = os.fspath(params["exename"] or sys.executable)
-        early = {key: value for key, value in given.items() if key.startswith(_NEEDS_EXEC)}
-        timeout = params["timeout"]
-        helper = _helper_for(exename, flags, env, early)
+        helper = helper_for(exename, flags, env)
         message = {"dir": os.path.abspath(folder), "env": env, "path": python_path(), "cookie": params["cookie"]}
-        for _ in range(self.n):
-            ours, theirs = socket.socketpair()
-            read, write = os.pipe()
-            try:
-                ospid = helper.fork(message, [theirs.fileno(), write, read], timeout)
-            except BaseException:
-                ours.close()
-                os.close(read)
-                if not helper.forked:
-                    _drop(helper)  # it is no helper: a program that does not even know us
-                raise
-            finally:
+        command = " ".join([exename, *flags])
+        for start in range(0, self.n, AT_ONCE):
+            yield from _fork(helper, message, min(AT_ONCE, self.n - start), params["timeout"], command)
+
+
+def _fork(helper: Helper, message: dict[str, Any], n: int, timeout: float, command: str) -> Iterator[WorkerConfig]:
+    """Have ``n`` workers forked; yield each as it comes."""
+    streams: list[tuple[socket.socket, socket.socket]] = []
+    pipes: list[tuple[int, int]] = []
+    came = 0
+    try:
+        try:
+            for _ in range(n):
+                streams.append(socket.socketpair())
+                pipes.append(os.pipe())
+            groups = [(theirs.fileno(), write, read) for (_, theirs), (read, write) in zip(streams, pipes, strict=True)]
+            tickets = helper.order(message, groups, timeout)
+        finally:
+            for _, theirs in streams:
                 theirs.close()
+            for _, write in pipes:
                 os.close(write)
-            yield WorkerConfig(
-                stream=ours,
-                host=socket.gethostname(),
-                output=read,
-                process=_Process(helper, ospid),
-                command=" ".join([exename, *flags]),
-            )
+        _import_meanwhile()
+        for ticket in tickets:
+            ospid = helper.collect(ticket, timeout)
+            stream, output = streams[came][0], pipes[came][0]
+            came += 1
+            host, process = socket.gethostname(), _Process(helper, ospid)
+            yield WorkerConfig(stream=stream, host=host, output=output, process=process, command=command)
+    except LaunchWorkerError:
+        if not helper.forked:
+            drop(helper)  # it is no helper: a program that does not even know us
+        raise
+    finally:
+        # A worker at the other end of what nobody has taken leaves by itself.
+        for ours, _ in streams[came:]:
+            ours.close()
+        for read, _ in pipes[came:]:
+            os.close(read)
 
 
-_helpers: dict[Any, Helper] = {}
-_helpers_lock = threading.Lock()
+def _import_meanwhile() -> None:
+    """Import what the master needs as soon as the workers are there, while the helper is still starting."""
+    import hmac
 
+    from pydist import runfiles
 
-def _helper_for(exename: str, flags: tuple[str, ...], env: dict[str, str], early: dict[str, str]) -> Helper:
-    """Return the helper of this kind, started now if there is none."""
-    key = (os.getpid(), exename, flags, tuple(sorted(early.items())))
-    with _helpers_lock:
-        helper = _helpers.get(key)
-        if helper is None or not helper.alive:
-            helper = _helpers[key] = Helper(exename, flags, env)
-        return helper
-
-
-def _drop(helper: Helper) -> None:
-    with _helpers_lock:
-        for key in [key for key, known in _helpers.items() if known is helper]:
-            del _helpers[key]
-    helper.close()
-    helper.process.kill()
-
-
-def close_helpers() -> None:
-    """End all helpers; at the end of the master."""
-    with _helpers_lock:
-        while _helpers:
-            _helpers.popitem()[1].close()
+    assert hmac is not None
+    assert runfiles is not None
