@@ -9,9 +9,9 @@ The runtime imports no front end. A front end registers four things here and may
     running(origin)         the calls in flight that were started under an origin
     cancel(origin)          stop exactly those
     wait_idle(timeout)      wait until none is in flight
-    prepare()               have ready what the first addprocs(n) needs
     tell_comm(pid, message) hand over what was said to a widget of a worker
     widget_states(pids, timeout)  how the widgets of workers stand
+    prepare()               have ready what the first addprocs(n) needs
     shutdown(grace)         end every worker, surely and soon
 
 An *origin* is a small positive integer that the router gives to the cell (or whatever it likes) in which a call is
@@ -166,21 +166,6 @@ def on_departure(callback: Callable[[int], None]) -> Callable[[], None]:
     return take_back
 
 
-def watch_sources(taken: Callable[[str], float]) -> Callable[[], None]:
-    """Let ``taken(name)`` tell which modules have their file's new code without an import; return what takes it back.
-
-    It returns the time of the change (seconds since the epoch) of the file whose content the module has, or 0.0 if it
-    knows nothing of it. It is called for every module beside the notebook that a call mentions, and must be quick.
-    """
-    _Registry.taken.append(taken)
-    return lambda: _Registry.taken.remove(taken)
-
-
-def taken_over(name: str) -> float:
-    """Return the latest that front ends say of module ``name``: see `watch_sources`."""
-    return max((taken(name) for taken in _Registry.taken), default=0.0)
-
-
 def tell_comm(pid: int, message: Update) -> None:
     """Give worker ``pid`` what was said to one of its comms. Does not wait; a worker that is gone hears nothing."""
     from pydist._runtime.current import current_node
@@ -205,6 +190,21 @@ def _states() -> Any:
 
     comms = current_node().comms
     return ({}, [], []) if comms is None else comms.states()
+
+
+def watch_sources(taken: Callable[[str], float]) -> Callable[[], None]:
+    """Let ``taken(name)`` tell which modules have their file's new code without an import; return what takes it back.
+
+    It returns the time of the change (seconds since the epoch) of the file whose content the module has, or 0.0 if it
+    knows nothing of it. It is called for every module beside the notebook that a call mentions, and must be quick.
+    """
+    _Registry.taken.append(taken)
+    return lambda: _Registry.taken.remove(taken)
+
+
+def taken_over(name: str) -> float:
+    """Return the latest that front ends say of module ``name``: see `watch_sources`."""
+    return max((taken(name) for taken in _Registry.taken), default=0.0)
 
 
 def strays() -> dict[int, int]:

@@ -154,6 +154,7 @@ def test_a_slider_that_lives_in_a_worker_is_moved(folder: Path, tmp_path: Path, 
             "%%everywhere 3\nimport ipywidgets\n\nslider = ipywidgets.IntSlider(value=3, description='rate')\n"
             "button = ipywidgets.Button(description='more')\n\n\ndef clicked(_):\n    slider.value += 10\n"
             "    print('more', slider.value)\n\n\nbutton.on_click(clicked)\n"
+            "slider.observe(lambda change: print('moved', change.new), 'value')\n"
             "display(ipywidgets.VBox([slider, button]))",
             "%fetchfrom 3 slider.value",
             "import threading\n\ngate = threading.Event()\ngate.wait(120)",
@@ -173,6 +174,8 @@ def test_a_slider_that_lives_in_a_worker_is_moved(folder: Path, tmp_path: Path, 
         for value in (4, 5, 6):
             page.keyboard.press("ArrowRight")
             expect(readout).to_have_text(str(value))
+        # The page sends a move when the one before is done with.
+        expect(view).to_contain_text("From worker 3:\tmoved 6", timeout=PATIENCE)
         notebook.run(asked)
         notebook.wait_for_cell(asked)
         expect(notebook.outputs(asked)).to_contain_text("6")
