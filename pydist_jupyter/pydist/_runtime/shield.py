@@ -117,11 +117,11 @@ class Shield:
         self.owner = None
         self.pending = self.doomed = False
 
-    def __del__(self) -> None:
-        """The thread has ended."""
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        """The thread has ended."""  # or the interpreter, in which case `os` may be gone before
         if self.wake_r >= 0:
-            os.close(self.wake_r)
-            os.close(self.wake_w)
+            close(self.wake_r)
+            close(self.wake_w)
 
     def wake_fd(self) -> int:
         """Return a descriptor that becomes readable when an interrupt comes under the shield."""
