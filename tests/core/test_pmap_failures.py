@@ -315,3 +315,15 @@ def test_only_the_item_that_ended_its_worker_is_blamed(pool: list[int]) -> None:
 
     results = pydist.pmap(work, range(600), pool=pool, on_error=lambda error: type(error))
     assert results == [pydist.ProcessExitedException if i == 200 else i for i in range(600)]
+
+
+@pytest.mark.parametrize("batch_size", [1, 10, "auto"])
+def test_only_the_item_whose_result_cannot_be_sent_fails(pids: list[int], batch_size: Any) -> None:
+    def work(i: int) -> Any:
+        return threading.Lock() if i == 57 else i
+
+    results = pydist.pmap(work, range(200), batch_size=batch_size, on_error=lambda error: type(error))
+    assert results == [TypeError if i == 57 else i for i in range(200)]
+    with pytest.raises(TypeError, match="cannot pickle") as caught:
+        pydist.pmap(work, range(200), batch_size=batch_size)
+    assert caught.value.index == 57  # type: ignore[attr-defined]

@@ -21,7 +21,7 @@ from pydist._runtime import coroutines
 from pydist._runtime.current import CURRENT_CALL
 from pydist._runtime.failures import encode_failure, qualified
 from pydist._runtime.mapped import Items, run_item, run_items
-from pydist._runtime.pickling import are_plain, decode, is_plain
+from pydist._runtime.pickling import Outgoing, are_plain, decode, is_plain
 from pydist._runtime.shield import Shield, shield_of_this_thread, strike
 from pydist._runtime.store import Carried
 
@@ -282,13 +282,32 @@ class Executor:
                 except EOFError:
                     raise
                 except BaseException as error:
-                    error.add_note(f"this was about the value that the call has returned, {_kind_of(value)}")
-                    self._send_failure(call, connection, error, flags)
+                    if asked & MAP and isinstance(error, Exception):
+                        value = self._up_to_what_cannot_be_sent(connection, value[0])
+                        self._node.send_value(connection, RESULT, call.rid, value, origin=call.origin, flags=flags)
+                    else:
+                        error.add_note(_about(value))
+                        self._send_failure(call, connection, error, flags)
         except EOFError:
             return False
         except KeyboardInterrupt:
             return True  # aimed at the call, which has ended: its answer is out
         return True
+
+    def _up_to_what_cannot_be_sent(
+        self, connection: Connection, values: list[Any]
+    ) -> tuple[list[Any], CapturedException]:
+        """Return what a map's call answers if one of its results cannot be pickled: as if that item had failed."""
+        sendable: list[Any] = []
+        for value in values:
+            try:
+                with connection.knowledge.lock:
+                    Outgoing(self._node.definitions, connection.knowledge).encode(value)
+            except Exception as error:
+                error.add_note(_about(value))
+                return sendable, capture(error, _HIDE)
+            sendable.append(value)
+        return [], capture(pickle.PicklingError("the results of a batch cannot be sent together"), _HIDE)
 
     def fail(self, call: Call, error: BaseException, stray: int = 0) -> None:
         """The call has ended with an exception; ``STRAY``: it goes on, but its answer is given now."""
@@ -432,6 +451,5 @@ def _is_plain_batch(values: list[Any], failure: CapturedException | None) -> boo
     return failure is None and are_plain(values)
 
 
-def _kind_of(value: Any) -> str:
-    name = qualified(type(value))
-    return f"an object of class {name!r}"
+def _about(value: Any) -> str:
+    return f"this was about the value that the call has returned, an object of class {qualified(type(value))!r}"
