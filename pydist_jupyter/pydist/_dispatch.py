@@ -351,6 +351,8 @@ class Dispatcher:
     def _land(self, task: Task) -> None:
         self._flying[task.pid].remove(task)
         if task.is_back:
+            assert isinstance(task, Chunk)
+            task.mapped.quick = False  # or it would be sent there again, and come back again
             with self._lock:
                 self._queue.appendleft(task)
             return

@@ -45,7 +45,7 @@ _Numbered = tuple[int, Any]
 class _Place:
     """A worker, seen from here."""
 
-    __slots__ = ("flying", "gone", "lost", "pid", "prepared")
+    __slots__ = ("flying", "gone", "lasting", "lost", "pid", "prepared")
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -54,6 +54,8 @@ class _Place:
         self.flying: list[_Message] = []
         #: Nothing can be sent to it.
         self.gone = False
+        #: The message that lasts there, so that what stood behind it was given back.
+        self.lasting: _Message | None = None
         #: It has ended with work, and the first message has been blamed.
         self.lost = False
 
@@ -252,6 +254,8 @@ class Run:
         if self._pace.depth > 1 and fair > 1:
             most = min(self._pace.depth, fair)
             for place in self._open:
+                if place.flying and place.flying[0] is place.lasting:
+                    continue  # more would only be given back, too
                 # Several at once, rather than one for each that comes back.
                 if 2 * len(place.flying) <= most and not self._send(place, most - len(place.flying)):
                     return
@@ -298,7 +302,8 @@ class Run:
             place.gone = True
             return True
         except Exception as error:
-            annotate(error, messages[0].indices[0] if messages else self._taken, self._results.by_index())
+            unsent = [message.indices[0] for message in messages if message not in place.flying]
+            annotate(error, unsent[0] if unsent else self._taken, self._results.by_index())
             raise
         return len(messages) == n
 
@@ -341,6 +346,7 @@ class Run:
             return
         place.flying.remove(message)
         if message.frame is not None and message.frame.kind == BACK:
+            place.lasting = place.flying[0] if place.flying else None
             self._return(message, 0)
             return
         try:

@@ -14,6 +14,7 @@ import pytest
 
 import pydist
 from pydist import frontend
+from pydist._mapping import Run
 from tests.core.gates import LIMIT, Gate
 
 pytestmark = pytest.mark.processes
@@ -60,6 +61,32 @@ def test_an_item_may_wait_for_one_that_stands_far_behind_it(pids: list[int], bat
         return i
 
     assert pydist.pmap(work, range(600), batch_size=batch_size) == [*range(600)]
+
+
+def test_what_was_given_back_is_not_sent_behind_the_same_item_again(
+    pids: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(1, "not again")
+    given_back = 0
+    cut = Run._return
+
+    def count(run: Run, message: Any, begun: int) -> None:
+        nonlocal given_back
+        given_back += len(message.items) - begun
+        cut(run, message, begun)
+
+    def work(i: int) -> int:
+        if i == 100:
+            pydist.remotecall_fetch(gate.stand, 1, gate.name)
+        elif i > 100:
+            sum(range(20_000))  # so that many times the patience of a worker goes by
+        if i == 2999:
+            gate.open()
+        return i
+
+    monkeypatch.setattr(Run, "_return", count)
+    assert pydist.pmap(work, range(3000)) == [*range(3000)]
+    assert given_back < 300  # some 10; on a busy machine another worker may stand still, too
 
 
 def test_each_worker_does_one_item_at_a_time(pids: list[int]) -> None:

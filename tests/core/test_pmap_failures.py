@@ -327,3 +327,12 @@ def test_only_the_item_whose_result_cannot_be_sent_fails(pids: list[int], batch_
     with pytest.raises(TypeError, match="cannot pickle") as caught:
         pydist.pmap(work, range(200), batch_size=batch_size)
     assert caught.value.index == 57  # type: ignore[attr-defined]
+
+
+def test_an_input_that_cannot_be_sent_is_named_also_if_others_go_with_it(pids: list[int]) -> None:
+    inputs: list[Any] = [[i] for i in range(300)]
+    inputs[217] = threading.Lock()
+    with pytest.raises(TypeError, match="cannot pickle") as caught:
+        pydist.pmap(len, inputs)
+    assert caught.value.index == 217  # type: ignore[attr-defined]
+    check_that_the_workers_are_free(pids)
