@@ -6,7 +6,7 @@ import concurrent.futures
 import functools
 import threading
 import traceback
-from _thread import allocate_lock
+from _thread import LockType, allocate_lock
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ __all__ = ["Future", "start", "start_prepared"]
 
 _MISSING: Any = object()
 _PENDING, _FINISHED = "PENDING", "FINISHED"
+_guard = allocate_lock()
 
 
 class Future(Reference, concurrent.futures.Future[Any]):
@@ -50,6 +51,18 @@ class Future(Reference, concurrent.futures.Future[Any]):
         42
     """
 
+    # What most never need is not made for each: thousands may be under way.
+    _slot: Slot | None = None
+    _value: Any = _MISSING
+    #: The answer that brings the value here, once somebody has asked for it.
+    _transfer: Slot | None = None
+    _activated: threading.Condition | None = None
+    _wanted_cancel = False
+    #: What the user wants to have called.
+    _callbacks: list[Callable[[concurrent.futures.Future[Any]], object]] | None = None
+    #: For a call to this very process.
+    _local_call: Call | None = None
+
     def __init__(self, pid: int | None = None) -> None:
         node = current_node()
         ref = RRID(node.pid, node.next_id())
@@ -65,20 +78,6 @@ class Future(Reference, concurrent.futures.Future[Any]):
         self._set_up(node, owner, ref)
         self._slot = slot
         return self
-
-    def _set_up(self, node: Node, owner: int, ref: RRID) -> None:
-        super()._set_up(node, owner, ref)
-        self._slot: Slot | None = None
-        self._value: Any = _MISSING
-        #: The answer that brings the value here, once somebody has asked for it.
-        self._transfer: Slot | None = None
-        self._lock = allocate_lock()
-        self._activated: threading.Condition | None = None
-        self._wanted_cancel = False
-        #: What the user wants to have called.
-        self._callbacks: list[Callable[[concurrent.futures.Future[Any]], object]] | None = None
-        #: For a call to this very process.
-        self._local_call: Call | None = None
 
     def __repr__(self) -> str:
         state = "pending"
@@ -130,7 +129,9 @@ class Future(Reference, concurrent.futures.Future[Any]):
         """
         if self._value is not _MISSING:
             return self._value
-        self._wait(timeout)
+        slot = self._slot
+        if slot is None or not slot.done or self._ref is NULL_ID:
+            self._wait(timeout)
         self._raise_failure()
         node = self._node
         if self.where == node.pid:
@@ -143,7 +144,7 @@ class Future(Reference, concurrent.futures.Future[Any]):
                 value = node.value_of(slot)
             else:
                 value = self._bring(timeout)
-        with self._lock:
+        with _guard:
             # Several threads may fetch at the same time: all get the same object.
             if self._value is _MISSING:
                 self._value = value
@@ -153,7 +154,7 @@ class Future(Reference, concurrent.futures.Future[Any]):
     def _bring(self, timeout: float | None) -> Any:
         """Have the value sent; once, however many threads want it: the owner frees it when the first has it."""
         node = self._node
-        with self._lock:
+        with self._bringing():
             slot = self._transfer
             if slot is None and self._value is _MISSING:
                 slot = self._transfer = node.ask_verb(self.where, FETCH, tuple(self._ref))
@@ -161,11 +162,18 @@ class Future(Reference, concurrent.futures.Future[Any]):
             return self._value
         if not node.wait(slot, timeout):
             raise TimeoutError(f"{self!r} has not arrived after {timeout:g} seconds")
-        with self._lock:
+        with self._bringing():
             # Read once: each reading of a message counts the references in it.
             if self._value is _MISSING:
                 self._value = node.value_of(slot)
             return self._value
+
+    def _bringing(self) -> LockType:
+        with _guard:
+            lock: LockType | None = self.__dict__.get("_lock")
+            if lock is None:
+                lock = self.__dict__["_lock"] = allocate_lock()
+        return lock
 
     def put(self, value: Any) -> Future:
         """Set the value, once in the whole cluster. Returns the Future. Julia: ``put!``.

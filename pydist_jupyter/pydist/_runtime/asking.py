@@ -36,6 +36,7 @@ from pydist._runtime.pickling import Knowledge, Outgoing, are_plain, decode, is_
 from pydist._runtime.pieces import pieces
 from pydist._runtime.reader import Reader
 from pydist._runtime.shield import MAIN, shield_of_this_thread
+from pydist._runtime.shortcuts import note_shortcut, number_by_shortcut
 from pydist._runtime.slots import Slot
 from pydist._runtime.sources import identity
 from pydist._runtime.store import Store
@@ -99,9 +100,15 @@ class Asking:
         connection = self.peers.connection(pid)
         slot = Slot(self.next_id(), connection, self.origin())
         knowledge = connection.knowledge
-        if flags & KEEP and connection.parked:
-            self.reader.release(connection)  # nobody is about to wait for it
-        if not kwargs and type(f) in _NUMBERED and (number := knowledge.functions.get(f)) and all(map(is_plain, args)):
+        if flags & KEEP:
+            self.reader.nobody_waits(connection)
+        kind = type(f)
+        if (
+            not kwargs
+            and kind in _NUMBERED
+            and (number := knowledge.functions.get(f) or number_by_shortcut(knowledge, f))
+            and all(map(is_plain, args))
+        ):
             self.ask(
                 connection, slot, pack(CALL, slot.rid, _dumps((args, _NO_KEYWORDS), 5), number, slot.origin, flags)
             )
@@ -110,6 +117,8 @@ class Asking:
             job = Outgoing(self.definitions, knowledge, once)
             number, ahead, data, buffers = _encode_call(job, f, args, kwargs)
             self._send_job(connection, slot, job, ahead, CALL, data, buffers, number, flags)
+            if number and kind is FunctionType:
+                note_shortcut(knowledge, f, number)
         return slot
 
     def call_fetch(self, pid: int, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -233,7 +242,7 @@ class Asking:
         if slot.origin:
             self.desk.asked(connection.pid, slot.origin)
         try:
-            connection.send(data, buffers)
+            connection.ask(data, buffers)
         except EOFError:
             connection.pending.pop(slot.rid, None)
             raise self.gone(connection) from None

@@ -22,7 +22,7 @@ from pydist._runtime.current import CURRENT_CALL
 from pydist._runtime.failures import encode_failure, qualified
 from pydist._runtime.mapped import Items, run_item, run_items
 from pydist._runtime.pickling import Outgoing, are_plain, decode, is_plain
-from pydist._runtime.shield import Shield, shield_of_this_thread, strike
+from pydist._runtime.shield import MAIN, Shield, shield_of_this_thread, strike
 from pydist._runtime.store import Carried
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ _PATIENCE = 0.1
 #: Interrupts of one call that follow each other within this time (seconds) are one.
 _SAME_PRESS = 0.2
 _HIDE = frozenset({__file__})
+#: The answer to a call that took less (seconds) may wait for the next one,
+_QUICK = 1e-4
+#: but not more of them than this.
+_TOGETHER = 32
 #: Of so many calls that have failed, function and arguments are kept, as long as their Futures are.
 _KEPT_CALLS = 8
 
@@ -131,6 +135,9 @@ class Executor:
         self._failed: deque[tuple[int, int]] = deque()
         #: What was answered after an interrupt and goes on all the same.
         self.strays: dict[tuple[int, int], Call] = {}
+        #: How many answers are held back, to be sent together with the next one, and where.
+        self._held = 0
+        self._held_on: Connection | None = None
 
     def key(self, call: Call) -> tuple[int, int]:
         """Return the key of a call in `calls`."""
@@ -146,6 +153,7 @@ class Executor:
         """Run a call in this thread and answer it. Never raises."""
         token = CURRENT_CALL.set(call)
         shield = shield_of_this_thread()
+        began = monotonic()
         try:
             call.check()
             f, args, kwargs = self._decode(call)
@@ -181,7 +189,7 @@ class Executor:
                     self._look_at(call)
                 f = args = kwargs = None
                 self._node.returns.begin()
-                self.answer(call, value)
+                self.answer(call, value, shield is MAIN and monotonic() - began < _QUICK)
         finally:
             CURRENT_CALL.reset(token)
 
@@ -253,8 +261,11 @@ class Executor:
 
     # ---- answering
 
-    def answer(self, call: Call, value: Any) -> bool:
-        """The call has ended with a value; return whether anybody was there to have it."""
+    def answer(self, call: Call, value: Any, quick: bool = False) -> bool:
+        """The call has ended with a value; return whether anybody was there to have it.
+
+        ``quick``: the main lane ran it, in no time.
+        """
         if not self._first(call):
             self._end_after_answer(call)
             return False
@@ -270,10 +281,16 @@ class Executor:
         try:
             if asked & KEEP:
                 self._node.store.settle((connection.pid, call.rid), value)
-                if is_plain(value):
-                    connection.send(pack(DONE, call.rid, pickle.dumps(value, 5), 0, call.origin, flags | INLINE))
+                inline = is_plain(value)
+                body = pickle.dumps(value, 5) if inline else b""
+                reply = pack(DONE, call.rid, body, 0, call.origin, flags | INLINE if inline else flags)
+                if quick and self._is_followed_by_its_like(call):
+                    self._held += 1
+                    connection.hold(reply)
+                    self._held_on = connection
                 else:
-                    connection.send(pack(DONE, call.rid, b"", 0, call.origin, flags))
+                    self._held = 0
+                    connection.send(reply)
             elif _is_plain_batch(*value) if asked & MAP else is_plain(value):
                 connection.send(pack(RESULT, call.rid, pickle.dumps(value, 5), 0, call.origin, flags))
             else:
@@ -293,6 +310,24 @@ class Executor:
         except KeyboardInterrupt:
             return True  # aimed at the call, which has ended: its answer is out
         return True
+
+    def _is_followed_by_its_like(self, call: Call) -> bool:
+        """Say whether the main lane will call the same function next, so that both can be answered at once.
+
+        Another function is not waited for: it may end the process, and what was done before would seem to have failed.
+        """
+        if not call.turn[1] or self._held >= _TOGETHER:
+            return False
+        try:
+            return self._node.lanes.inbox[0].turn == call.turn
+        except IndexError:
+            return False
+
+    def flush(self) -> None:
+        """Send the answers that are held back; by the main lane, or in its place while it is in a call that lasts."""
+        connection, self._held_on = self._held_on, None
+        if connection is not None:
+            connection.flush_outbox()
 
     def _up_to_what_cannot_be_sent(
         self, connection: Connection, values: list[Any]

@@ -53,6 +53,10 @@ class Connection:
         #: Not in the poller: somebody reads it directly, or did a moment ago. Changed only by who holds `reading`.
         self.parked = True
         self.last_read = 0.0
+        #: Whoever sends a burst of requests reads their answers in between, see `Reader.nobody_waits`.
+        self.in_burst = False
+        #: How many of them have been held back since.
+        self.held = 0
         self.hot = 0
         self.spin_misses = 0
         #: What was lent counts as if it had gone through the stream.
@@ -109,7 +113,7 @@ class Connection:
     def watch(self) -> None:
         """Give the stream to the poller."""
         if self.parked and not self.closed:
-            self.parked = False
+            self.parked = self.in_burst = False
             self._poller.register(self.fd, READ | (WRITE if self._outbox else 0))
 
     def claim(self) -> None:
@@ -177,6 +181,22 @@ class Connection:
         """Write a frame without ever waiting; from a reader's thread. A lost peer is somebody else's news."""
         self._outbox.append(memoryview(data))
         self.flush_outbox()
+
+    def ask(self, data: bytes, buffers: Sequence[memoryview] = ()) -> None:
+        """Write a request; in a burst of them it may be held back and sent together with the next ones.
+
+        Raises:
+            EOFError, KeyboardInterrupt: as `send` does.
+        """
+        if self.held and self.in_burst and not buffers and not self.closed:
+            self._outbox.append(memoryview(data))
+            self._flush_after_a_burst()
+        else:
+            self.send(data, buffers)
+
+    def _flush_after_a_burst(self) -> None:
+        if not self.in_burst:  # it has ended in this moment, and whoever ended it may not have seen what was held back
+            self.flush_outbox()
 
     def hold(self, *data: bytes | memoryview) -> None:
         """Write a frame together with the next one; see `Reader.write_soon` if none is about to come."""

@@ -172,6 +172,7 @@ class MainLane:
                         self._count += 1
                         run(call)
                 del call
+            self._executor.flush()
             reader.lead()
 
     def _wake(self) -> None:
@@ -188,6 +189,7 @@ class MainLane:
             while quiet < _QUIET_TICKS or self._due is not None or self._lanes.turns.next_look() is not None:
                 sleep(_TICK)
                 self._flush_if_due()
+                self._executor.flush()
                 self._lanes.give_back()
                 count = self._count
                 if count == last and reader.try_lead():

@@ -21,6 +21,8 @@ from typing import Any
 
 __all__ = [
     "MISSING",
+    "PER_PROCESS",
+    "STABLE",
     "Mention",
     "belongs_to_library",
     "home_of",
@@ -142,7 +144,7 @@ def _beside(name: str, file: str | None, package: str | None) -> bool:
 
 
 #: What IPython puts among the names of a notebook: every process has its own.
-_OWN = frozenset({"get_ipython"})
+PER_PROCESS = frozenset({"get_ipython"})
 #: The instructions that read a global; names of attributes stand in the same table of a code object and are none.
 _READS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 
@@ -179,7 +181,7 @@ def mentions(functions: Iterable[FunctionType]) -> Iterator[tuple[Mention, Any]]
         home = home_of(scope)
         for name in names_in(function.__code__):
             value = scope.get(name, MISSING)
-            if value is MISSING or (home, name) in told or name in _OWN:
+            if value is MISSING or (home, name) in told or name in PER_PROCESS:
                 continue
             told.add((home, name))
             yield (home, name), value

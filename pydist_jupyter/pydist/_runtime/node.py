@@ -81,7 +81,7 @@ class Node(Asking):
         self.lanes = Lanes(self.executor)
         self.reader = Reader(self._handle, self.lose, self._after_batch, self._tidy)
         self.peers = Peers(self._no_dialling)
-        self.handles = Handles(lambda: self.pid, self.store, self.peers, self.reader.kick)
+        self.handles = Handles(lambda: self.pid, self.store, self.peers, self.reader.wake_soon)
         #: Memory for large buffers: what others may open, and what we have opened and use no more.
         self.pool = Pool()
         self.returns = Returns(self.reader.kick)

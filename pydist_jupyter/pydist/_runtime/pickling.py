@@ -30,6 +30,7 @@ from pydist._runtime.wrappers import CACHE
 if TYPE_CHECKING:
     from pydist._protocol.frames import Frame
     from pydist._runtime.once import Buffer, Once
+    from pydist._runtime.shortcuts import Shortcut
 
 __all__ = [
     "ABSENT",
@@ -75,6 +76,10 @@ class Knowledge:
         self.sent: dict[tuple[str, str], tuple[Any, bytes]] = {}
         #: (namespace, name) -> the identity of the value here when the name was defined over there
         self._own: dict[tuple[str, str], Any] = {}
+        #: Counts the changes of what is noted here about globals.
+        self.state = 0
+        #: id of a function -> see shortcuts.py
+        self.shortcuts: dict[int, Shortcut] = {}
         #: number -> callable, or the bytes of one that nobody has called yet
         self.received: dict[int, Any] = {}
         #: globals that came in and are not in place yet: (rid of the call they came for, frame)
@@ -83,6 +88,7 @@ class Knowledge:
 
     def note_own(self, mention: tuple[str, str], known: object) -> None:
         """The peer has a value of its own for a global that is ``known`` here. A note keeps no array in memory."""
+        self.state += 1
         self._own[mention] = _Weakly(known) if type(known).__weakrefoffset__ else known
 
     def has_own(self, mention: tuple[str, str], known: object) -> bool:
@@ -97,10 +103,12 @@ class Knowledge:
 
     def drop_own(self, mention: tuple[str, str]) -> None:
         """Forget what was noted of a global."""
+        self.state += 1
         self._own.pop(mention, None)
 
     def drop_deleted(self, namespace: str, names: Container[str]) -> None:
         """Forget the notes of a namespace about globals that it does not have any more, and so their values."""
+        self.state += 1
         for mention, noted in list(self._own.items()):
             if mention[0] == namespace and mention[1] not in names and noted is not ABSENT:
                 del self._own[mention]
@@ -108,6 +116,7 @@ class Knowledge:
     def forget_names(self) -> None:
         """The peer has lost what was sent: send it again when it is needed."""
         with self.lock:
+            self.state += 1
             self.sent.clear()
 
 
@@ -313,6 +322,7 @@ class Outgoing:
                     self._sent[mention] = (known if kind in STABLE else MISSING, digest)
         if not changed:
             return b""
+        knowledge.state += 1  # before the first byte is out
         body = _dumps(changed, 5)
         if not large:
             return pack(NAMES, rid, body)

@@ -39,6 +39,10 @@ _TICK = 0.005
 _SPIN = 25
 #: After so many fruitless spins in a row the answers are evidently slow ones: block at once.
 _MISSES = 4
+#: So many requests under way that nobody waits for are a burst, and so many of it are sent together.
+_BURST = 16
+#: What is held back in a burst goes out after this many seconds at the latest.
+_SOON = 0.001
 #: After so many messages in a row from one stream the others are looked at, too.
 _TURN = 64
 _sched_yield = getattr(os, "sched_yield", lambda: None)
@@ -126,6 +130,43 @@ class Reader:
             finally:
                 connection.reading.release()
 
+    def nobody_waits(self, connection: Connection) -> None:
+        """Prepare for a request whose answer the calling thread will not wait for.
+
+        A single one leaves the reading to the server. In a burst of them the caller reads the answers itself, now and
+        then, and the requests in between are held back and sent together (see `Connection.ask`): a server that woke up
+        for each answer would fight for the interpreter's lock with whoever sends, and a worker for each request for a
+        processor; that costs more than all the rest.
+        """
+        if connection.in_burst:
+            connection.held += 1
+            if connection.held >= _BURST:
+                self._read_in_between(connection)
+        elif len(connection.pending) >= _BURST:
+            self._read_in_between(connection)
+        elif connection.parked:
+            self.release(connection)
+
+    def _read_in_between(self, connection: Connection) -> None:
+        connection.held = 0
+        shield = shields.shield_of_this_thread()
+        if shield is not shields.MAIN and shield.owner is not None:
+            return
+        shield.raise_()
+        try:
+            if not connection.closed and connection.reading.acquire(False):
+                try:
+                    connection.claim()
+                    connection.in_burst = True
+                    connection.last_read = monotonic()
+                    self._keep_parked(connection)
+                    self.pump(connection)
+                finally:
+                    connection.reading.release()
+                self._after()
+        finally:
+            shield.lower()
+
     def write_soon(self, connection: Connection) -> None:
         """Have written what a stream holds back; within a few milliseconds, if nothing else is sent before."""
         self._held.append(connection)
@@ -155,7 +196,7 @@ class Reader:
             if self._parked:
                 self._give_back(monotonic())
                 if self._parked:
-                    wait = _TICK
+                    wait = _SOON if self._write_held() else _TICK
                     self._ticking = True
             if deadline is not None:
                 left = deadline - monotonic()
@@ -230,6 +271,14 @@ class Reader:
             handle(connection, frame)
         return True
 
+    def _write_held(self) -> bool:
+        """Write what is held back in bursts; return whether there are any."""
+        bursts = [connection for connection in list(self._parked) if connection.in_burst]
+        for connection in bursts:
+            if connection.has_output:
+                connection.flush_outbox()
+        return bool(bursts)
+
     def _give_back(self, now: float) -> None:
         for connection in list(self._parked):
             if now - connection.last_read > _TICK and connection.reading.acquire(False):
@@ -277,6 +326,11 @@ class Reader:
         with contextlib.suppress(BlockingIOError, OSError):
             os.write(self._kick_w, b"x")
 
+    def wake_soon(self) -> None:
+        """Wake the server, unless it will look within a few milliseconds anyway; harmless in a finalizer."""
+        if not self._ticking:
+            self.kick()
+
     def serve_in_background(self) -> None:
         """Serve for ever, stepping aside for whoever wants to lead: the master's background thread."""
         while not self._closed:
@@ -319,6 +373,9 @@ class Reader:
         connection = slot.connection
         shield.raise_()
         try:
+            if connection is not None and connection.in_burst:
+                connection.in_burst = False  # first: whoever holds something back looks at this afterwards
+                connection.flush_outbox()
             if direct and connection is not None and not connection.closed and connection.reading.acquire(False):
                 try:
                     self._read_until(connection, slot, deadline, shield)
@@ -382,15 +439,19 @@ class Reader:
         connection.hot = connection.hot + 1 if now - connection.last_read < _TICK else 0
         connection.last_read = now
         if connection.hot > 1 and not connection.has_output and not connection.closed:
-            if connection not in self._parked:
-                self._parked.add(connection)
-                if not self._ticking:
-                    self.kick()
+            self._keep_parked(connection)
         else:
             self._parked.discard(connection)
             connection.watch()
         connection.reading.release()
         self._after()
+
+    def _keep_parked(self, connection: Connection) -> None:
+        """Keep a stream from the server, until it goes cold. The caller holds its `reading`."""
+        if connection not in self._parked:
+            self._parked.add(connection)
+            if not self._ticking:
+                self.kick()
 
     def lead_until(self, until: Callable[[], bool], timeout: float | None = None) -> bool:
         """Serve all streams in the calling thread until ``until()``; for waits on many peers at once.
