@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydist import frontend
 from pydist._calls import begin
-from pydist._errors import CompositeException, RemoteException
+from pydist._errors import CompositeException
 from pydist._interpolate import evaluator, interpolate
 from pydist._procs import flatten, procs, workers
 from pydist._runtime import coroutines
@@ -23,6 +23,7 @@ from pydist._runtime.definitions import digest_of
 from pydist._runtime.node import Node
 from pydist._runtime.once import Once
 from pydist._runtime.pickling import ABSENT
+from pydist._runtime.slots import Slot
 from pydist._runtime.sources import identity
 
 __all__ = ["clear", "everywhere", "everywhere_log", "remotecall_eval"]
@@ -172,14 +173,16 @@ def _run_on(targets: list[int], entry: Entry, timeout: float | None) -> list[Any
     node = current_node()
     arguments = (entry.source, entry.filename, entry.bindings, entry.mark)
     others = [pid for pid in targets if pid != node.pid]
-    with Once(node.pool) as once:
-        alike = once if len(others) > 1 else None
-        futures = [(pid, begin(_run, pid, arguments, {}, alike)) for pid in others]
     failures: list[Exception] = []
     here = [pid for pid in targets if pid == node.pid]
     results: dict[int, list[Any]] = {}
     deadline = None if timeout is None else monotonic() + timeout
+    under_way: list[tuple[int, Slot]] = []
     try:
+        with Once(node.pool) as once:
+            alike = once if len(others) > 1 else None
+            # One by one: if a worker turns out to be gone, those before it are stopped.
+            under_way.extend((pid, node.call(pid, _run, arguments, {}, once=alike)) for pid in others)
         for _ in here:
             try:
                 with frontend.together(), time_limit(_left(deadline)):
@@ -187,24 +190,22 @@ def _run_on(targets: list[int], entry: Entry, timeout: float | None) -> list[Any
             except Exception as error:
                 failures.append(error)
             except TimeUp:
-                raise _too_late(timeout, [*here[:1], *(pid for pid, f in futures if not f.done())]) from None
-        for pid, future in futures:
+                raise _too_late(timeout, [*here[:1], *(pid for pid, slot in under_way if not slot.done)]) from None
+        while under_way:
+            pid, slot = under_way[0]
+            if not node.wait(slot, _left(deadline)):
+                raise _too_late(timeout, [other for other, slot in under_way if not slot.done])
+            del under_way[0]
             try:
-                # What has ended in time may take its time to come.
-                value, names, classes = future.fetch(None if future.done() else _left(deadline))
-            except RemoteException as error:  # it may be a time-out of the code's own
-                failures.append(error)
-            except TimeoutError:
-                raise _too_late(timeout, [other for other, f in futures if not f.done()] or [pid]) from None
+                value, names, classes = node.value_of(slot)
             except Exception as error:
                 failures.append(error)
             else:
                 results.setdefault(pid, []).append((value, names, classes))
                 _note_own(node, pid, names, classes)
-    except BaseException:
-        for _, future in futures:
-            future.cancel()
-        raise
+    finally:
+        for _, slot in under_way:
+            node.give_up(slot)
     if failures:
         if len(targets) == 1:
             raise failures[0]

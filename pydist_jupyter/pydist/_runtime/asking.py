@@ -117,7 +117,7 @@ class Asking:
             job = Outgoing(self.definitions, knowledge, once)
             number, ahead, data, buffers = _encode_call(job, f, args, kwargs)
             self._send_job(connection, slot, job, ahead, CALL, data, buffers, number, flags)
-            if number and kind is FunctionType:
+            if number and kind is FunctionType and f not in knowledge.functions:
                 note_shortcut(knowledge, f, number)
         return slot
 
