@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import functools
-import threading
-import traceback
 from _thread import LockType, allocate_lock
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydist._errors import InvalidStateException, RemoteException, remote_exception
+from pydist._future_faces import MISSING, Faces
 from pydist._ids import NULL_ID, RRID
 from pydist._protocol.frames import DONE, ERROR, INLINE, KEEP
-from pydist._refs import FETCH, PUT, READY, WAIT, Reference
+from pydist._refs import FETCH, PUT, READY, WAIT
 from pydist._runtime.asking import Prepared
-from pydist._runtime.calls import Call
 from pydist._runtime.current import current_node
 from pydist._runtime.node import Node
 from pydist._runtime.once import Once
 from pydist._runtime.pickling import current_job
 from pydist._runtime.slots import Slot
 
-if TYPE_CHECKING:
-    import asyncio
-
 __all__ = ["Future", "start", "start_prepared"]
 
-_MISSING: Any = object()
-_PENDING, _FINISHED = "PENDING", "FINISHED"
 _guard = allocate_lock()
 
 
-class Future(Reference, concurrent.futures.Future[Any]):
+class Future(Faces):
     """A value that will be there, in process ``where``. Julia: ``Future``.
 
     It stays there until somebody fetches it. It is also a `concurrent.futures.Future`, and can be awaited.
@@ -50,18 +41,6 @@ class Future(Reference, concurrent.futures.Future[Any]):
         >>> f.put(42).fetch()
         42
     """
-
-    # What most never need is not made for each: thousands may be under way.
-    _slot: Slot | None = None
-    _value: Any = _MISSING
-    #: The answer that brings the value here, once somebody has asked for it.
-    _transfer: Slot | None = None
-    _activated: threading.Condition | None = None
-    _wanted_cancel = False
-    #: What the user wants to have called.
-    _callbacks: list[Callable[[concurrent.futures.Future[Any]], object]] | None = None
-    #: For a call to this very process.
-    _local_call: Call | None = None
 
     def __init__(self, pid: int | None = None) -> None:
         node = current_node()
@@ -81,7 +60,7 @@ class Future(Reference, concurrent.futures.Future[Any]):
 
     def __repr__(self) -> str:
         state = "pending"
-        if self._value is not _MISSING:
+        if self._value is not MISSING:
             state = "done"
         elif self._slot is not None and self._slot.done:
             state = "failed" if self._failed() else "done"
@@ -96,7 +75,7 @@ class Future(Reference, concurrent.futures.Future[Any]):
     def isready(self) -> bool:
         """Return whether the value (or the error) is there; asks the owner if need be. Julia: ``isready``."""
         self._check()
-        if self._value is not _MISSING or (self._slot is not None and self._slot.done):
+        if self._value is not MISSING or (self._slot is not None and self._slot.done):
             return True
         if self.where == self._node.pid:
             return self._node.store.entry(self._ref).settled
@@ -113,7 +92,7 @@ class Future(Reference, concurrent.futures.Future[Any]):
             TimeoutError: it is not ready within ``timeout`` seconds.
         """
         self._wait(timeout)
-        if self._value is _MISSING:
+        if self._value is MISSING:
             self._raise_failure()
         return self
 
@@ -127,7 +106,7 @@ class Future(Reference, concurrent.futures.Future[Any]):
             ProcessExitedException: the owner is gone.
             TimeoutError: it is not ready within ``timeout`` seconds.
         """
-        if self._value is not _MISSING:
+        if self._value is not MISSING:
             return self._value
         slot = self._slot
         if slot is None or not slot.done or self._ref is NULL_ID:
@@ -146,7 +125,7 @@ class Future(Reference, concurrent.futures.Future[Any]):
                 value = self._bring(timeout)
         with _guard:
             # Several threads may fetch at the same time: all get the same object.
-            if self._value is _MISSING:
+            if self._value is MISSING:
                 self._value = value
         self._let_go()
         return self._value
@@ -156,7 +135,7 @@ class Future(Reference, concurrent.futures.Future[Any]):
         node = self._node
         with self._bringing():
             slot = self._transfer
-            if slot is None and self._value is _MISSING:
+            if slot is None and self._value is MISSING:
                 slot = self._transfer = node.ask_verb(self.where, FETCH, tuple(self._ref))
         if slot is None:
             return self._value
@@ -164,7 +143,7 @@ class Future(Reference, concurrent.futures.Future[Any]):
             raise TimeoutError(f"{self!r} has not arrived after {timeout:g} seconds")
         with self._bringing():
             # Read once: each reading of a message counts the references in it.
-            if self._value is _MISSING:
+            if self._value is MISSING:
                 self._value = node.value_of(slot)
             return self._value
 
@@ -183,7 +162,7 @@ class Future(Reference, concurrent.futures.Future[Any]):
             ProcessExitedException: the owner is gone.
         """
         self._check()
-        if self._value is not _MISSING:
+        if self._value is not MISSING:
             raise InvalidStateException("Future can be set only once", "set")
         node = self._node
         if self.where == node.pid:
@@ -219,7 +198,7 @@ class Future(Reference, concurrent.futures.Future[Any]):
         return self._slot
 
     def _wait(self, timeout: float | None) -> None:
-        if self._value is not _MISSING:
+        if self._value is not MISSING:
             return
         self._check()
         node, slot = self._node, self._watch()
@@ -256,152 +235,13 @@ class Future(Reference, concurrent.futures.Future[Any]):
     def release(self) -> None:
         """Let go of the value at the owner, fetched or not. A value that was fetched can still be had here."""
         self._let_go()
-        if self._value is _MISSING:
+        if self._value is MISSING:
             self._ref = NULL_ID
 
     def __reduce__(self) -> Any:
-        if current_job() is not None and self._value is not _MISSING and self.where != self._node.pid:
+        if current_job() is not None and self._value is not MISSING and self.where != self._node.pid:
             return _rebuild_with_value, (self.where, tuple(self._ref), self._value)
         return self._reduce(_rebuild)
-
-    # ---- cancelling
-
-    def cancel(self) -> bool:
-        """Drop the call if it has not started, interrupt it if it runs; return False if it is over."""
-        slot = self._slot
-        if self._value is not _MISSING or slot is None or slot.done:
-            return False
-        self._wanted_cancel = True
-        if self._local_call is not None:
-            self._node.executor.interrupt(self._local_call)
-        self._node.cancel(slot)
-        return True
-
-    def cancelled(self) -> bool:
-        """Return whether the call ended by `cancel`."""
-        if not (self._wanted_cancel and self._slot is not None and self._slot.done and self._failed()):
-            return False
-        try:
-            self._raise_failure()
-        except KeyboardInterrupt:
-            return True
-        except Exception:
-            return False
-        return False
-
-    # ---- concurrent.futures and asyncio
-
-    def done(self) -> bool:
-        """Return whether it is ready."""
-        return self.isready()
-
-    def running(self) -> bool:
-        """Return whether it is not ready."""
-        return not self.done()
-
-    def result(self, timeout: float | None = None) -> Any:
-        """Return the value as `fetch` does; raises `concurrent.futures.CancelledError` if it was cancelled."""
-        try:
-            return self.fetch(timeout)
-        except RemoteException:
-            if self.cancelled():
-                raise concurrent.futures.CancelledError from None
-            raise
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Return what the call raised, None if it has a value."""
-        self._wait(timeout)
-        if self.cancelled():
-            raise concurrent.futures.CancelledError
-        if self._value is _MISSING:
-            try:
-                self._raise_failure()
-            except Exception as error:
-                return error
-        return None
-
-    def add_done_callback(self, fn: Callable[[concurrent.futures.Future[Any]], object]) -> None:
-        """Call ``fn(self)`` when it is ready, in a thread of its own; at once if it is. Callbacks keep their order."""
-        if self._value is not _MISSING or self._watch().done:
-            self._call_back([fn])
-            return
-        if self._callbacks is not None:
-            self._callbacks.append(fn)
-            return
-        self._callbacks = callbacks = [fn]
-
-        def ready() -> None:
-            # The reader's thread must not wait for what the callbacks may do: fetch, for one.
-            self._callbacks = None
-            self._node.executor.aside(lambda: self._call_back(callbacks))
-
-        self.when_ready(ready)
-
-    def when_ready(self, tell: Callable[[], None]) -> None:
-        """Call ``tell()`` when it is ready, in the thread that reads: it must be quick and must not wait."""
-        if self._value is not _MISSING:
-            tell()
-        else:
-            self._watch().add_callback(tell)
-
-    def not_when_ready(self, tell: Callable[[], None]) -> None:
-        """Take back what was said to `when_ready`."""
-        if self._slot is not None:
-            self._slot.remove_callback(tell)
-
-    def _call_back(self, callbacks: list[Callable[[concurrent.futures.Future[Any]], object]]) -> None:
-        for fn in callbacks:
-            try:
-                fn(self)
-            except Exception:
-                traceback.print_exc()
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        ready: asyncio.Future[None] = loop.create_future()
-
-        def tell() -> None:
-            if not ready.done():
-                ready.set_result(None)
-
-        if self._value is _MISSING:
-            self._watch().add_callback(lambda: _call_soon(loop, tell))
-            try:
-                yield from ready.__await__()
-            except asyncio.CancelledError:
-                self.cancel()
-                raise
-            slot = self._slot
-            inline = slot is not None and slot.frame is not None and slot.frame.flags & INLINE
-            if not inline and self.where != self._node.pid and not self._failed():
-                # Its transfer may take a while, and must not stop the loop.
-                return (yield from asyncio.to_thread(self.fetch).__await__())
-        return self.fetch()
-
-    # The private side of concurrent.futures, which its wait() and as_completed() use.
-
-    @property
-    def _condition(self) -> threading.Condition:  # type: ignore[override]
-        if self._activated is None:
-            self._activated = threading.Condition()
-            self._waiters: list[Any] = []
-            self.when_ready(self._notify)
-        return self._activated
-
-    @property
-    def _state(self) -> str:  # type: ignore[override]
-        ready = self._value is not _MISSING or self._watch().done
-        return _FINISHED if ready else _PENDING
-
-    def _notify(self) -> None:
-        condition = self._activated
-        assert condition is not None
-        with condition:
-            for waiter in self._waiters:
-                (waiter.add_exception if self._failed() else waiter.add_result)(self)
-            condition.notify_all()
 
 
 def _rebuild(owner: int, ref: tuple[int, int], held: int) -> Future:
@@ -412,14 +252,9 @@ def _rebuild(owner: int, ref: tuple[int, int], held: int) -> Future:
 def _rebuild_with_value(owner: int, ref: tuple[int, int], value: Any) -> Future:
     """The same for one whose value came along."""
     future = Future._received(owner, ref, 0)
-    if future._value is _MISSING:
+    if future._value is MISSING:
         future._value = value
     return future
-
-
-def _call_soon(loop: asyncio.AbstractEventLoop, tell: Callable[[], None]) -> None:
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(tell)
 
 
 def start(
