@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -13,7 +14,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from run import find_chromium
+from tools.leftovers import SharedMemory, command_line, descendants, parents
+from tools.system import find_chromium
 
 # Whatever a test starts inherits this variable, so that it is recognised after its parent has died, too.
 _MARK = "PYDIST_TEST_SESSION"
@@ -23,10 +25,12 @@ os.environ[_MARK] = uuid.uuid4().hex
 _GRACE = 10.0
 
 _STARTS_PROCESSES = ("processes", "kernel", "browser")
-_SHARED_MEMORY = Path("/dev/shm")
+_SHARED_MEMORY = SharedMemory(at_work=True)
 
-# Python's own helper of multiprocessing.shared_memory lives as long as the process that made it.
-_LIVES_ON = (b"multiprocessing.resource_tracker",)
+# These live as long as the process that made them: Python's helper of multiprocessing.shared_memory, and ours, which
+# forks workers. What was there before a test may keep the one that it has made during the test.
+_TRACKER = "multiprocessing.resource_tracker"
+_HELPER = "pydist._runtime.prefork"
 
 
 # A loaded machine must not fail a property, and two runs of one commit must try the same examples.
@@ -60,14 +64,14 @@ def no_leftovers(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     processes_before = _our_processes()
-    segments_before = _segments()
+    memory = _SHARED_MEMORY.watch()
     yield
-    left = _wait_for_end(_our_processes() - processes_before)
-    said = [f"process {pid}: {_command_line(pid).decode(errors='replace')}" for pid in sorted(left)]
+    left = _wait_for_end(_new_since(processes_before))
+    said = [f"process {pid}: {command_line(pid)}" for pid in sorted(left)]
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     _wait_for_end(left)
-    said += [f"shared memory: {name}" for name in sorted(_abandoned(_segments() - segments_before))]
+    said += [f"shared memory: {name}" for name in sorted(memory.left())]
     if said:
         pytest.fail("the test left behind\n  " + "\n  ".join(said), pytrace=False)
 
@@ -84,25 +88,28 @@ def chromium() -> str:
 def _our_processes() -> set[int]:
     """Return the living processes below this one, and those that carry our mark."""
     mark = f"{_MARK}={os.environ[_MARK]}".encode()
-    parents: dict[int, int] = {}
-    ours: set[int] = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        pid = int(stat.parent.name)
-        try:
-            # The name, in brackets, may hold anything; the state and the parent follow it.
-            state, parent = stat.read_bytes().rpartition(b")")[2].split()[:2]
-            if state in b"ZX":  # ended; whether somebody has asked how is not a matter of this fixture
-                continue
-            parents[pid] = int(parent)
-            if mark in (stat.parent / "environ").read_bytes():
+    ours = set(descendants(os.getpid()))
+    for pid in parents().keys() - ours:
+        with contextlib.suppress(OSError):  # it ended meanwhile, or is not ours to look into
+            if mark in Path(f"/proc/{pid}/environ").read_bytes():
                 ours.add(pid)
-        except OSError:  # it ended meanwhile, or is not ours to look into
-            continue
-    family = {os.getpid()}
-    while born := {pid for pid, parent in parents.items() if parent in family} - family:
-        family |= born
-    ours = (ours | family) - {os.getpid()}
-    return {pid for pid in ours if not any(word in _command_line(pid) for word in _LIVES_ON)}
+    return ours - {os.getpid()}
+
+
+def _new_since(before: set[int]) -> set[int]:
+    """Return our processes that were not there before, without the helpers of those that were."""
+    parent_of = parents()
+    return {
+        pid
+        for pid in _our_processes() - before
+        if not (parent_of.get(pid) in before | {os.getpid()} and _is_helper(pid, parent_of[pid]))
+    }
+
+
+def _is_helper(pid: int, parent: int) -> bool:
+    line = command_line(pid)
+    # A worker is a fork of our helper, and has its command line.
+    return _TRACKER in line or (_HELPER in line and _HELPER not in command_line(parent))
 
 
 def _wait_for_end(pids: set[int]) -> set[int]:
@@ -122,26 +129,3 @@ def _ends_before(pid: int, deadline: float) -> bool:
         return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
     finally:
         os.close(handle)
-
-
-def _command_line(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
-    except OSError:
-        return b""
-
-
-def _segments() -> set[str]:
-    return {path.name for path in _SHARED_MEMORY.iterdir()} if _SHARED_MEMORY.is_dir() else set()
-
-
-def _abandoned(names: set[str]) -> set[str]:
-    """Return those of ``names`` that no living process has mapped: other programs may be at work on this machine."""
-    used: set[str] = set()
-    for maps in Path("/proc").glob("[0-9]*/maps") if names else ():
-        try:
-            text = maps.read_text(errors="replace")
-        except OSError:
-            continue
-        used.update(name for name in names if f"{_SHARED_MEMORY / name}\n" in text)
-    return names - used

@@ -13,7 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CellError", "Session", "children_of", "end_of", "outcome"]
+from tools.leftovers import descendants
+
+__all__ = ["CellError", "Session", "end_of", "outcome"]
 
 #: Seconds that a cell may take; what hangs is then shown with the stacks of all its threads.
 LIMIT = 30.0
@@ -152,7 +154,7 @@ class Session:
 
     def family(self) -> list[int]:
         """Return the ids of all processes below the session, and its own."""
-        return [self.process.pid, *children_of(self.process.pid)]
+        return [self.process.pid, *descendants(self.process.pid)]
 
     def kill(self) -> None:
         """End the session's process by SIGKILL."""
@@ -184,22 +186,6 @@ def outcome(session: Session, future: str) -> str:
     except CellError as error:
         return error.kind
     return ""
-
-
-def children_of(pid: int) -> list[int]:
-    """Return the ids of all living processes below ``pid``."""
-    parents: dict[int, int] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = stat.read_bytes().rpartition(b")")[2].split()[:2]
-        except OSError:
-            continue  # it has ended meanwhile
-        if state not in b"ZX":
-            parents[int(stat.parent.name)] = int(parent)
-    found = [pid]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
-    return found[1:]
 
 
 def end_of(pids: list[int], timeout: float) -> list[int]:

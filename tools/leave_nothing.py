@@ -1,6 +1,6 @@
 """Run a command and fail if it leaves a process or a piece of shared memory behind.
 
-    python3 leave_nothing.py COMMAND ARGUMENT...
+    python3 -m tools.leave_nothing COMMAND ARGUMENT...
 
 On Linux this process becomes what init is for a system: everything below it that loses its parent is given to it. So
 it sees what the command left, by whatever way it was started, and never takes another user's process for it. Elsewhere
@@ -16,12 +16,12 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+
+from tools.leftovers import SHARED_MEMORY, SharedMemory, command_line, descendants
 
 PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
 # The product promises 5 s after a kill -9 of the kernel; the rest is for a slow machine.
 GRACE = 10.0
-SHARED_MEMORY = Path("/dev/shm")
 
 
 def main(command: list[str]) -> int:
@@ -30,20 +30,20 @@ def main(command: list[str]) -> int:
         return subprocess.call(command)
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
-    segments_before = shared_memory()
+    memory = SharedMemory(at_work=False).watch()
     # Blocked, so that sigtimedwait below may wait for it.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
     child = os.posix_spawnp(command[0], command, os.environ, setsigmask=[])
     code = reap_until(child)
     left = wait_for_the_rest(GRACE)
     for pid in left:
-        print(f"left running: {pid} {command_line(pid)}", file=sys.stderr)
+        print(f"left running: {pid} {command_line(pid) or '(ended meanwhile)'}", file=sys.stderr)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    segments = abandoned(shared_memory() - segments_before)
-    for name in sorted(segments):
+    names = memory.left()
+    for name in sorted(names):
         print(f"left in shared memory: {SHARED_MEMORY / name}", file=sys.stderr)
-    return code or int(bool(left or segments))
+    return code or int(bool(left or names))
 
 
 def reap_until(child: int) -> int:
@@ -62,51 +62,11 @@ def wait_for_the_rest(grace: float) -> list[int]:
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        left = descendants()
+        left = descendants(os.getpid())
         remaining = deadline - time.monotonic()
         if not left or remaining <= 0:
             return left
         signal.sigtimedwait([signal.SIGCHLD], min(remaining, 1.0))
-
-
-def descendants() -> list[int]:
-    """Return the processes below this one, zombies left out."""
-    parents: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            # The name, in brackets, may hold anything; the state and the parent follow it.
-            state, parent = stat.read_text(errors="replace").rpartition(")")[2].split()[:2]
-        except OSError:
-            continue  # it ended meanwhile
-        if state != "Z":
-            parents.setdefault(int(parent), []).append(int(stat.parent.name))
-    found = [os.getpid()]
-    for pid in found:
-        found += parents.get(pid, [])
-    return found[1:]
-
-
-def command_line(pid: int) -> str:
-    """Return how ``pid`` was started."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return "(ended meanwhile)"
-
-
-def shared_memory() -> set[str]:
-    """Return the names of the segments there are."""
-    return {path.name for path in SHARED_MEMORY.iterdir()} if SHARED_MEMORY.is_dir() else set()
-
-
-def abandoned(names: set[str]) -> set[str]:
-    """Return those of ``names`` that no living process has mapped: another program's are its own business."""
-    used: set[str] = set()
-    for maps in Path("/proc").glob("[0-9]*/maps") if names else ():
-        with contextlib.suppress(OSError):
-            text = maps.read_text(errors="replace")
-            used.update(name for name in names if f"{SHARED_MEMORY / name}\n" in text)
-    return names - used
 
 
 if __name__ == "__main__":

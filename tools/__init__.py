@@ -1,0 +1,1 @@
+"""What run.py and .ci/run are made of. Nothing but the standard library may be imported here."""
