@@ -292,8 +292,8 @@ def test_a_thousand_large_calls_leave_no_descriptor(pids: list[int]) -> None:
         assert pydist.remotecall_fetch(same, pids[0], a) is not None
     used, *descriptors = count()
     assert used == before[0]
-    # A thread that waits for the first time makes a pipe.
-    assert all(after - first <= 4 for first, after in zip(before[1:], descriptors, strict=True))
+    # A thread that waits for the first time makes a pipe, and on a busy machine more threads do; a leak would be 1000.
+    assert all(after - first <= 20 for first, after in zip(before[1:], descriptors, strict=True))
     assert len(pool().segments) < 10
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 
 import run
+from tools.processes import SetupError
+from tools.versions import EXTRAS
 
 TOP = Path(__file__).parents[2]
 SETTINGS = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))
@@ -30,15 +30,7 @@ def test_every_mark_belongs_to_the_slow_part() -> None:
 
 
 def test_the_extras_that_it_installs_exist() -> None:
-    assert set(run.FOR_JOB) | set(run.FOR_TEST) <= set(SETTINGS["project"]["optional-dependencies"])
-
-
-def test_the_oldest_versions_that_it_tests_are_those_that_are_asked_for() -> None:
-    for pin in run.OLDEST_OF_JUPYTER:
-        name, _, version = pin.removesuffix(".*").partition("==")
-        asked = next(line for line in SETTINGS["project"]["dependencies"] if line.startswith(f"{name}>="))
-        least = asked.partition(">=")[2].partition(",")[0]
-        assert f"{version}.0".startswith(f"{least}.")
+    assert {*run.FOR_JOB, *run.FOR_TEST, *EXTRAS} <= set(SETTINGS["project"]["optional-dependencies"])
 
 
 @pytest.mark.parametrize("arguments", [["jobb"], ["job", "surplus"], ["lint", "surplus"], ["versions", "a", "b"], []])
@@ -55,15 +47,6 @@ def test_it_says_which_check_failed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run.report({"mypy": 0}) == 0
 
 
-def test_a_python_that_does_not_start_is_not_new_enough(tmp_path: Path) -> None:
-    """Version managers leave such names on PATH."""
-    shim = tmp_path / "python3.12"
-    shim.write_text("#!/bin/sh\nexit 127\n")
-    shim.chmod(0o755)
-    assert not run.is_new_enough(shim)
-    assert not run.is_new_enough(tmp_path / "missing")
-
-
 def test_an_old_python_without_a_newer_one_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SystemExit, match=r"Python 3\.11 or newer is needed"):
@@ -72,18 +55,16 @@ def test_an_old_python_without_a_newer_one_is_told_so(monkeypatch: pytest.Monkey
 
 def test_a_missing_notebook_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(run, "TOP", tmp_path)
-    with pytest.raises(run.SetupError, match=r"01-first-workers\.ipynb is not there"):
+    with pytest.raises(SetupError, match=r"01-first-workers\.ipynb is not there"):
         run.job()
 
 
-def test_versions_run_in_their_own_environment_and_not_in_the_checkouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    paths: list[tuple[str, str]] = []
+def test_a_python_that_is_asked_for_and_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["versions", "3.999"]) == 1
+    assert "no Python '3.999'" in capsys.readouterr().err
 
-    def note(words: list[str], env: dict[str, str], **_: object) -> CompletedProcess[str]:
-        paths.append((words[0], env["PATH"]))
-        return CompletedProcess(words, 0, "", "")
 
-    monkeypatch.setattr("subprocess.run", note)
-    assert run.versions("a-python") == 0
-    python, path = paths[-1]
-    assert path.split(os.pathsep)[0] == str(Path(python).parent) != str(run.BIN)
+def test_the_part_for_other_versions_is_there() -> None:
+    paths = [word for words in run.SOME_ON_VERSIONS for word in words if word.startswith("tests/")]
+    assert paths
+    assert [path for path in paths if not (TOP / path).exists()] == []

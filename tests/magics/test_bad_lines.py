@@ -85,8 +85,9 @@ def test_nonsense_is_a_sentence_or_an_error_of_the_code(team: Team, kind: str, n
     if type(outcome.error).__name__ == "UsageError":
         check_sentence(outcome, kind, name)
     elif isinstance(outcome.error, SyntaxError):
-        assert "line 1\n" in outcome.stdout
-        assert f"%{name}" in outcome.stdout
+        if outcome.error.lineno is not None:  # a null byte has no place: an error of this kind since Python 3.12
+            assert "line 1\n" in outcome.stdout
+            assert f"%{name}" in outcome.stdout
     else:  # it was code, and ran
         errors = [outcome.error]
         if outcome.error is None:
