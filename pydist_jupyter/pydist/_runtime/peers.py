@@ -143,13 +143,14 @@ class Peers:
         return connection if connection is not None else self._find(pid)
 
     def _find(self, pid: int) -> Connection:
+        peer = self._peers.get(pid)
+        if peer is None and pid not in self._dead and self.ask_master is not None and isinstance(pid, int):
+            self.ask_master()  # it may have joined a moment ago
+            peer = self._peers.get(pid)
+        # After the living: who is buried meanwhile is among the dead before it leaves those.
         why = self._dead.get(pid)
         if why is not None:
             raise ProcessExitedException(why.pid, why.exitcode, why.signal, why.host, why.last_output)
-        peer = self._peers.get(pid)
-        if peer is None and self.ask_master is not None and isinstance(pid, int):
-            self.ask_master()  # it may have joined a moment ago
-            peer = self._peers.get(pid)
         if peer is None or type(pid) is bool:
             raise ValueError(f"no process with id {pid} exists")
         if peer.state in (TERMINATING, TERMINATED):
