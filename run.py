@@ -47,6 +47,8 @@ SOME_ON_VERSIONS = (
     ("-m", QUICK),
     (
         *("-m", f"({REST}) and not browser"),
+        # A minute by themselves; what executed notebooks show is in tests/magics, too.
+        *("--ignore", "tests/kernel/test_run_notebook.py"),
         *("tests/kernel", "tests/magics"),
         *("tests/core/test_calls.py", "tests/core/test_pmap.py", "tests/core/test_pmap_interrupt.py"),
         *("tests/core/test_errors.py", "tests/core/test_output.py", "tests/core/test_life.py"),
