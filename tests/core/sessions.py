@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
 import select
@@ -10,12 +11,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tools.leftovers import descendants
 
-__all__ = ["CellError", "Session", "end_of", "outcome"]
+__all__ = ["CellError", "Session", "end_of", "outcome", "stopped"]
 
 #: Seconds that a cell may take; what hangs is then shown with the stacks of all its threads.
 LIMIT = 30.0
@@ -186,6 +188,32 @@ def outcome(session: Session, future: str) -> str:
     except CellError as error:
         return error.kind
     return ""
+
+
+@contextlib.contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Stop a process for a while; it has stopped when this begins.
+
+    Who sends the signal does not wait for that: the thread that it goes to may be waiting for a CPU, and the others of
+    its process run until it has got one.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        deadline = time.monotonic() + LIMIT
+        while not all(map(_is_stopped, Path(f"/proc/{pid}/task").iterdir())):
+            assert time.monotonic() < deadline
+            time.sleep(0)
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def _is_stopped(task: Path) -> bool:
+    try:
+        return (task / "stat").read_bytes().rpartition(b")")[2].split()[0] == b"T"
+    except OSError:  # the thread has ended
+        return True
 
 
 def end_of(pids: list[int], timeout: float) -> list[int]:

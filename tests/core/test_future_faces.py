@@ -6,7 +6,6 @@ import asyncio
 import concurrent.futures
 import operator
 import os
-import signal
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 
 import pydist
 from tests.core.gates import LIMIT, Gate
+from tests.core.sessions import stopped
 
 pytestmark = pytest.mark.processes
 
@@ -283,12 +283,9 @@ def test_a_call_that_has_not_begun_never_does(pids: list[int]) -> None:
         vars(threading)["_ran_of_test"] = True
 
     ospid = pydist.remotecall_fetch(os.getpid, pids[0])
-    os.kill(ospid, signal.SIGSTOP)  # so that it finds the call and its end at the same time
-    try:
+    with stopped(ospid):  # so that it finds the call and its end at the same time
         future = pydist.remotecall(mark, pids[0])
         assert future.cancel()
-    finally:
-        os.kill(ospid, signal.SIGCONT)
     check_that_it_is_cancelled(future)
     assert not pydist.remotecall_fetch(lambda: "_ran_of_test" in vars(threading), pids[0])
 

@@ -18,7 +18,7 @@ from pydist._runtime import segments
 from pydist._runtime.current import current_node
 from pydist._runtime.segments import Pool
 from tests.core.gates import LIMIT, Gate
-from tests.core.sessions import Session
+from tests.core.sessions import Session, stopped
 
 pytestmark = pytest.mark.processes
 
@@ -51,10 +51,10 @@ def pool() -> Pool:
     return current_node().pool
 
 
-def strike(pid: int, number: int) -> None:
+def ospid_of(pid: int) -> int:
     ospid = pydist.worker_info(pid).ospid
     assert ospid is not None
-    os.kill(ospid, number)
+    return ospid
 
 
 def collect(pid: int) -> tuple[int, int]:
@@ -300,7 +300,7 @@ def test_a_thousand_large_calls_leave_no_descriptor(pids: list[int]) -> None:
 def test_what_came_from_a_worker_stays_when_that_is_killed(spare: Callable[[], int]) -> None:
     pid = spare()
     kept = [pydist.remotecall_fetch(make, pid, i) for i in range(3)]
-    strike(pid, signal.SIGKILL)
+    os.kill(ospid_of(pid), signal.SIGKILL)
     with pytest.raises(pydist.ProcessExitedException):
         pydist.remotecall(make, pid, 1).fetch(LIMIT)
     assert [total(a) for a in kept] == [0, N, 2 * N]
@@ -313,7 +313,7 @@ def test_what_a_killed_worker_had_comes_back(spare: Callable[[], int]) -> None:
     others = len(pool().segments) - len(pool().free)
     kept = [pydist.remotecall_wait(same, pid, array(i)) for i in range(3)]
     assert len(pool().segments) - len(pool().free) > others
-    strike(pid, signal.SIGKILL)
+    os.kill(ospid_of(pid), signal.SIGKILL)
     wait_until(lambda: len(pool().segments) - len(pool().free) == others)
     del kept
 
@@ -356,14 +356,11 @@ def test_a_worker_that_does_not_read_makes_the_sender_wait(
     futures: list[pydist.Future] = []
     sender = threading.Thread(target=lambda: futures.extend(pydist.remotecall(total, pid, array(i)) for i in range(40)))
     connection = current_node().peers.connection(pid)
-    strike(pid, signal.SIGSTOP)
-    try:
+    with stopped(ospid_of(pid)):
         sender.start()
         wait_until(lambda: connection.has_output or not sender.is_alive())
         assert len(futures) <= 5
         assert lender(pid).lent <= 5 * 9 * N
-    finally:
-        strike(pid, signal.SIGCONT)
     sender.join(LIMIT)
     assert [future.fetch(LIMIT) for future in futures] == [i * N for i in range(40)]
     wait_until(lambda: lender(pid).lent == 0)

@@ -17,7 +17,7 @@ import pydist
 from pydist import frontend
 from tests.core.bells import Bell
 from tests.core.gates import LIMIT, Gate
-from tests.core.sessions import CellError, Session
+from tests.core.sessions import CellError, Session, stopped
 
 pytestmark = pytest.mark.processes
 
@@ -130,16 +130,18 @@ def test_a_killed_worker_fails_its_calls_with_signal_and_last_words(pids: list[i
 
 
 def test_a_worker_that_does_not_leave_in_time_is_named_and_killed(pids: list[int]) -> None:
-    (stopped,) = pydist.addprocs(1)
-    ospid = pydist.remotecall_fetch(os.getpid, stopped)
+    (pid,) = pydist.addprocs(1)
+    ospid = pydist.remotecall_fetch(os.getpid, pid)
     handle = os.pidfd_open(ospid)
-    os.kill(ospid, signal.SIGSTOP)
-    with pytest.raises(TimeoutError, match=rf"rmprocs: pids \[{stopped}\] not terminated after 0.1 seconds."):
-        pydist.rmprocs(stopped, waitfor=0.1)
+    with (
+        stopped(ospid),
+        pytest.raises(TimeoutError, match=rf"rmprocs: pids \[{pid}\] not terminated after 0.1 seconds."),
+    ):
+        pydist.rmprocs(pid, waitfor=0.1)
     assert select.select([handle], [], [], LIMIT)[0]
     os.close(handle)
     with pytest.raises(pydist.ProcessExitedException):
-        pydist.remotecall_fetch(abs, stopped, -1)
+        pydist.remotecall_fetch(abs, pid, -1)
 
 
 def test_workers_that_may_not_talk_to_each_other_say_so(request: pytest.FixtureRequest, tmp_path: Path) -> None:
