@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from pydist._protocol.frames import OUTPUT, RESULT, Frame, pack
 from pydist._runtime.connection import Connection
 from pydist._runtime.pieces import pieces
 from pydist._runtime.poller import make_poller
+from pydist._runtime.shield import MAIN
 
 
 class _PostsInBetween(deque[memoryview]):
@@ -33,21 +35,75 @@ class _PostsInBetween(deque[memoryview]):
         self._post()
 
 
-def test_a_frame_that_is_posted_meanwhile_does_not_get_between_another_and_its_buffers() -> None:
-    here, there = socket.socketpair()
+class _TakesPartAtFirst(socket.socket):
+    """A socket that takes only the start of the first frame, while another thread posts a frame."""
+
+    post: Callable[[], None] | None = None
+
+    def send(self, data: Any, flags: int = 0, /) -> int:
+        if self.post is None:
+            return super().send(data, flags)
+        post, self.post = self.post, None
+        sent = super().send(data[:10], flags)
+        post()
+        return sent
+
+
+def both_ends(sock: socket.socket, other: socket.socket) -> tuple[Connection, Connection]:
     poller = make_poller()
-    sender, receiver = (Connection(sock, 2, poller, lambda connection: None) for sock in (here, there))
+    return Connection(sock, 2, poller, lambda connection: None), Connection(other, 2, poller, lambda connection: None)
+
+
+def received(connection: Connection, n: int) -> list[Frame]:
+    frames: list[Frame] = []
+    while len(frames) < n:
+        frames += connection.receive() or []
+    return frames
+
+
+def test_a_frame_that_is_posted_meanwhile_does_not_get_between_another_and_its_buffers() -> None:
+    sender, receiver = both_ends(*socket.socketpair())
     sender._outbox = _PostsInBetween(pack(OUTPUT, 7, b"posted"))
     first, buffers = pieces(RESULT, 5, b"body", [memoryview(b"x" * 40_000), memoryview(b"y" * 50_000)], 0, 0, 0)
     sender.send(first, buffers)
-    frames: list[Frame] = []
-    while len(frames) < 2:
-        frames += receiver.receive() or []
+    frames = received(receiver, 2)
     assert [(frame.kind, frame.rid, bytes(frame.body)) for frame in frames] == [
         (RESULT, 5, b"body"),
         (OUTPUT, 7, b"posted"),
     ]
-    received: list[Any] = list(frames[0].buffers)
-    assert [bytes(buffer) for buffer in received] == [b"x" * 40_000, b"y" * 50_000]
+    assert [bytes(buffer) for buffer in list[Any](frames[0].buffers)] == [b"x" * 40_000, b"y" * 50_000]
+    sender.close()
+    receiver.close()
+
+
+def test_a_frame_that_is_posted_meanwhile_does_not_get_into_the_middle_of_another() -> None:
+    here, there = socket.socketpair()
+    sock = _TakesPartAtFirst(fileno=here.detach())
+    sender, receiver = both_ends(sock, there)
+    sock.post = lambda: sender.post(pack(OUTPUT, 7, b"posted"))
+    sender.send(pack(RESULT, 5, b"body"))
+    assert [(frame.kind, bytes(frame.body)) for frame in received(receiver, 2)] == [
+        (RESULT, b"body"),
+        (OUTPUT, b"posted"),
+    ]
+    sender.close()
+    receiver.close()
+
+
+def test_an_interrupt_ends_the_waiting_for_the_peer_whoever_has_read_the_wake_up() -> None:
+    sender, receiver = both_ends(*socket.socketpair())
+    MAIN.raise_()
+    try:
+        MAIN.pending = True  # and nothing is in the pipe
+        sender.send(pack(RESULT, 5, bytes(16 << 20)))
+        assert sender.has_output
+    finally:
+        MAIN.pending = False
+        MAIN.lower()
+    frames: list[Frame] = []
+    while not frames:
+        frames += receiver.receive() or []
+        sender.flush_outbox()
+    assert len(frames[0].body) == 16 << 20
     sender.close()
     receiver.close()

@@ -136,7 +136,9 @@ class Connection:
         try:
             with self._writing:
                 if self._outbox or buffers:
-                    self._write_all(data, buffers, shield)
+                    # In one step: a frame that somebody posts between a header and its buffers would be taken for them.
+                    self._outbox.extend([memoryview(data), *buffers])
+                    self._drain_waiting(shield)
                 else:
                     # The usual case in one system call.
                     try:
@@ -145,7 +147,9 @@ class Connection:
                         n = 0
                     self.bytes_out += n
                     if n != len(data):
-                        self._write_all(data[n:], (), shield)
+                        # The rest before all that somebody has posted meanwhile, and not in the middle of it.
+                        self._outbox.appendleft(memoryview(data)[n:])
+                        self._drain_waiting(shield)
             if self._outbox:
                 self.flush_outbox()  # posted while we had the lock
         except OSError as error:
@@ -153,18 +157,14 @@ class Connection:
         finally:
             shield.lower()
 
-    def _write_all(self, data: bytes, buffers: Sequence[memoryview], shield: Shield) -> None:
-        # In one step: a frame that somebody posts between a header and its buffers would be taken for the buffers.
-        self._outbox.extend([memoryview(data), *buffers])
-        self._drain_waiting(shield.wake_fd())
-
-    def _drain_waiting(self, wake: int) -> None:
+    def _drain_waiting(self, shield: Shield) -> None:
         poll = select.poll()
         poll.register(self.fd, select.POLLOUT)
-        poll.register(wake, select.POLLIN)
+        poll.register(shield.wake_fd(), select.POLLIN)
         while not self._drain():
-            ready = poll.poll(1000 * LOOK)
-            if any(fd == wake for fd, _ in ready):
+            poll.poll(1000 * LOOK)
+            # Not whether the wake-up is there: the server reads it, too.
+            if shield.pending:
                 # Interrupted: what is left must still go out, or the stream is broken. The caller may change its
                 # arrays from now on, so it goes out as a copy, by the reader's hand. Others may be posting meanwhile.
                 outbox = self._outbox

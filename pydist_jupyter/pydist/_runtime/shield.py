@@ -115,6 +115,8 @@ class Shield:
             self.up = True
         self.up = True
         self.owner = None
+        if self.pending:
+            self.drain()  # or the next wait in this thread would be woken for ever
         self.pending = self.doomed = False
 
     def __del__(self, close: Callable[[int], None] = os.close) -> None:
