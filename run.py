@@ -40,18 +40,19 @@ QUICK = "not (slow or processes or kernel or browser or hosts)"
 REST = "slow or processes or kernel or browser or hosts"
 NO_TESTS_COLLECTED = 5  # pytest's exit code
 
-# On other versions of Python, ipykernel and IPython nothing else is to be expected of a browser.
+# On other versions of Python, ipykernel and IPython a browser sees nothing else.
 ALL_ON_VERSIONS = (("-m", "not browser"),)
 # What differs most with them: how kernels and shells work, what is pickled, how signals and threads end.
 SOME_ON_VERSIONS = (
     ("-m", QUICK),
     (
         *("-m", f"({REST}) and not browser"),
-        # A minute by themselves; what executed notebooks show is in tests/magics, too.
-        *("--ignore", "tests/kernel/test_run_notebook.py"),
         *("tests/kernel", "tests/magics"),
         *("tests/core/test_calls.py", "tests/core/test_pmap.py", "tests/core/test_pmap_interrupt.py"),
         *("tests/core/test_errors.py", "tests/core/test_output.py", "tests/core/test_life.py"),
+        # What takes long and differs least: a minute and a half each time.
+        *("--ignore", "tests/kernel/test_run_notebook.py", "--ignore", "tests/kernel/test_workers_at_start.py"),
+        *("--ignore", "tests/kernel/test_settings.py", "--ignore", "tests/magics/test_relay.py"),
     ),
 )
 

@@ -106,7 +106,9 @@ class Watch:
     def left(self) -> set[str]:
         """Return the names that have appeared, that nobody uses, and that nobody else can have made."""
         found = self._memory.abandoned(self._memory.names() - self._before)
-        return found if self._alone and self._memory.is_alone() else set()
+        if not (found and self._alone and self._memory.is_alone()):
+            return set()
+        return found & self._memory.names()  # a semaphore has a name for the moment in which it is made
 
 
 def _files(process: Path) -> Iterator[str]:
