@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from pydist._protocol.frames import OUTPUT, RESULT, Frame, pack
+from pydist._protocol.frames import CALL, OUTPUT, RESULT, Frame, pack
 from pydist._runtime.connection import Connection
 from pydist._runtime.pieces import pieces
 from pydist._runtime.poller import make_poller
@@ -105,5 +106,34 @@ def test_an_interrupt_ends_the_waiting_for_the_peer_whoever_has_read_the_wake_up
         frames += receiver.receive() or []
         sender.flush_outbox()
     assert len(frames[0].body) == 16 << 20
+    sender.close()
+    receiver.close()
+
+
+def test_requests_that_are_held_back_keep_their_order_while_others_write() -> None:
+    sender, receiver = both_ends(*socket.socketpair())
+    enough = threading.Event()
+
+    def write_in_between() -> None:
+        for _ in iter(enough.is_set, True):
+            sender.flush_outbox()
+        sender.post(pack(OUTPUT, 0, b""))
+
+    other = threading.Thread(target=write_in_between)
+    sender.in_burst = True
+    asked: list[int] = []
+    other.start()
+    for i in range(1, 3001):
+        sender.held = i % 16
+        sender.in_burst = i % 100 != 0
+        sender.ask(pack(CALL, i, b""))
+        if i % 10 == 0:
+            asked += [frame.rid for frame in receiver.receive() or [] if frame.kind == CALL]
+    enough.set()
+    while len(asked) < 3000:
+        sender.flush_outbox()
+        asked += [frame.rid for frame in receiver.receive() or [] if frame.kind == CALL]
+    other.join()
+    assert asked == [*range(1, 3001)]
     sender.close()
     receiver.close()
