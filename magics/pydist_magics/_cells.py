@@ -10,7 +10,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydist_magics._outputs import CellPublisher, HeldOutput, LiveOutput, Output, TerminalOutput
+from pydist_magics._held_output import HeldOutput
+from pydist_magics._live_output import LiveOutput
+from pydist_magics._outputs import Output, TerminalOutput
+from pydist_magics._publisher import CellPublisher
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

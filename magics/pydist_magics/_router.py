@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING, Any
 import pydist.frontend
 from pydist._comm_messages import Update
 from pydist_magics._cells import Cell, Cells
+from pydist_magics._held_output import HeldOutput
+from pydist_magics._live_output import LiveOutput
 from pydist_magics._outlog import OutputLog
-from pydist_magics._outputs import HeldOutput, LiveOutput, flush_streams
 from pydist_magics._pacer import Pacer
 from pydist_magics._relay import Relay
+from pydist_magics._streams import flush_streams
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
