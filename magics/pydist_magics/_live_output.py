@@ -45,7 +45,7 @@ class LiveOutput(KernelOutput):
         self._updates: dict[str, Mapping[str, Any]] = {}
         self.pending = False
 
-    def write(self, stream: str, text: str) -> None:
+    def write(self, stream: str, text: str, call: int = 0) -> None:
         """See `Output.write`."""
         if self._context is None:
             self._late.append((stream, text))
@@ -106,7 +106,7 @@ class LiveOutput(KernelOutput):
         for content in updates.values():
             self._show("update_display_data", content)
 
-    def display(self, msg_type: str, content: Mapping[str, Any], pid: int = 0) -> None:
+    def display(self, msg_type: str, content: Mapping[str, Any], pid: int = 0, call: int = 0) -> None:
         """See `Output.display`."""
         display_id = (content.get("transient") or {}).get("display_id")
         if msg_type == "update_display_data" and display_id:

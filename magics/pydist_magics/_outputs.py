@@ -2,7 +2,8 @@
 
     TerminalOutput   a terminal or a plain process: written and done
     LiveOutput       a person looks on: at once, in order with the cell's own prints, at most ten messages a second
-    HeldOutput       nobody looks on (nbclient, papermill): held for a while, in an order that no race decides
+    HeldOutput       nobody looks on (nbclient, papermill): held for a while, in an order that no race decides;
+                     what comes after the cell's end goes into a LateBlock
 
 None of them locks; the router does.
 """
@@ -22,8 +23,8 @@ class Output(Protocol):
     #: Text has been written that still waits for `flush`.
     pending: bool
 
-    def write(self, stream: str, text: str) -> None:
-        """Take whole lines; ``stream`` is ``"stdout"`` or ``"stderr"``."""
+    def write(self, stream: str, text: str, call: int = 0) -> None:
+        """Take whole lines; ``stream`` is ``"stdout"`` or ``"stderr"``, ``call`` the number of the call, 0: unknown."""
 
     def settle(self, pid: int | None) -> None:
         """A call on ``pid`` (None: on any worker) is done: its text must precede whatever the cell does next."""
@@ -34,7 +35,7 @@ class Output(Protocol):
     def send_late(self) -> None:
         """Send what never waits: the text that came after the cell's end."""
 
-    def display(self, msg_type: str, content: Mapping[str, Any], pid: int = 0) -> None:
+    def display(self, msg_type: str, content: Mapping[str, Any], pid: int = 0, call: int = 0) -> None:
         """Show a rich message of worker ``pid``."""
 
     def finish(self) -> None:
@@ -46,7 +47,7 @@ class TerminalOutput:
 
     pending = False
 
-    def write(self, stream: str, text: str) -> None:
+    def write(self, stream: str, text: str, call: int = 0) -> None:
         """See `Output.write`."""
         file = getattr(sys, stream)
         file.write(text)
@@ -61,7 +62,7 @@ class TerminalOutput:
     def send_late(self) -> None:
         """Nothing waits."""
 
-    def display(self, msg_type: str, content: Mapping[str, Any], pid: int = 0) -> None:
+    def display(self, msg_type: str, content: Mapping[str, Any], pid: int = 0, call: int = 0) -> None:
         """Write the plain text of it; a terminal cannot take anything back."""
         text = (content.get("data") or {}).get("text/plain")
         if msg_type == "display_data" and text:

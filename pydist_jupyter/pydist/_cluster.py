@@ -18,7 +18,7 @@ from pydist._runtime.current import current_node
 from pydist._runtime.handshaking import initiate
 from pydist._runtime.joining import WHO, attach, members_of, tell_members
 from pydist._runtime.node import Node
-from pydist._runtime.output import STDOUT, Pipe
+from pydist._runtime.output import Pipe
 from pydist._runtime.peers import CONNECTED, Peer
 from pydist.managers import ClusterManager, LocalManager, WorkerConfig
 from pydist.managers.base import default_addprocs_params
@@ -302,7 +302,7 @@ def _set_up(node: Node, peer: Peer, params: dict[str, Any]) -> None:
     peer.address = peer.details.get("address")
     if config.output is not None:
         pid = peer.pid
-        peer.output = Pipe(config.output, lambda text: node.desk.text(pid, node.desk.latest_origin(pid), STDOUT, text))
+        peer.output = Pipe(config.output, lambda text: node.desk.below(pid, text))
         node.reader.add_other(config.output, peer.output.drain)
     attach(node, peer, sock, peer.details)
     peer.state = CONNECTED

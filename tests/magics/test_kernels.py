@@ -76,17 +76,33 @@ def test_a_call_that_outlives_its_cell_writes_into_it_live(live: FrontEnd) -> No
     assert opener.stdout == ""
 
 
-def test_a_call_that_outlives_its_cell_writes_into_the_next_headless(headless: FrontEnd) -> None:
+def late_texts(*cells: Cell) -> list[str]:
+    """Return what is said of the blocks of late text, one after the other."""
+    shown = [content for cell in cells for content in cell.of_type("display_data", "update_display_data")]
+    assert len({content["transient"]["display_id"] for content in shown}) == 1
+    return [content["data"]["text/plain"] for content in shown]
+
+
+def test_a_call_that_outlives_its_cell_writes_into_a_block_of_it_headless(headless: FrontEnd) -> None:
     headless.run("%everywhere import threading; gate = threading.Event()")
-    late = headless.run("f = %spawnat 2 [gate.wait(60), print('late'), 5][2]")
+    late = headless.run("f = %spawnat 2 [print('early'), gate.wait(60), print('late'), 5][3]\nprint('own')")
     opener = headless.run("%fetchfrom 2 gate.set()\n%fetch f")
-    assert late.stdout == ""
-    assert order(opener) == [" From worker 2:\tlate", "5"]
+    assert order(late)[0] == late.stdout.strip() == "own"
+    (reserved,) = late_texts(late)
+    assert reserved in ("", " From worker 2:\tearly")
+    assert late_texts(late, opener)[-1] == " From worker 2:\tearly\n From worker 2:\tlate"
+    assert (opener.stdout, opener.result) == ("", "5")
+
+
+def test_a_cell_that_has_waited_for_its_calls_leaves_nothing_behind_headless(headless: FrontEnd) -> None:
+    cell = headless.run("f = %spawnat 2 print('x')\n%fetch f\nprint('own')")
+    assert order(cell) == [" From worker 2:\tx", "own"]
+    assert cell.of_type("display_data") == []
 
 
 def test_text_between_two_cells_waits_for_the_next_headless(headless: FrontEnd) -> None:
     headless.run("%everywhere import threading; gate = threading.Event()")
-    headless.run(
+    late = headless.run(
         "import threading, pydist\n"
         "f = %spawnat 2 [gate.wait(60), print('between')]\n"
         "done = threading.Event(); f.add_done_callback(lambda f: done.set())"
@@ -94,7 +110,11 @@ def test_text_between_two_cells_waits_for_the_next_headless(headless: FrontEnd) 
     opening = headless.run("pydist.remote_do(lambda: gate.set(), 2)")
     cell = headless.run("done.wait(60), print('own')")
     # The text may be quicker than the end of the cell that let it out.
-    assert (opening.stdout + cell.stdout).count("between") == 1
+    assert cell.stdout == "own\n"
+    assert late_texts(late, *[one for one in (opening, cell) if one.of_type("update_display_data")]) == [
+        "",
+        " From worker 2:\tbetween",
+    ]
 
 
 def test_output_of_a_thread_that_the_cell_started_is_the_cells(live: FrontEnd) -> None:
