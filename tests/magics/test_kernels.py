@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -152,6 +153,50 @@ def test_an_error_of_a_worker_looks_like_one_of_the_notebook(live: FrontEnd) -> 
     assert "division by zero" in text
     assert "pydist_magics" not in text
     assert "multiprocessing" not in text
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        "pydist.remotecall_fetch(loud, 2)",
+        "pydist.fetch(pydist.spawnat(2, loud))",
+        "pydist.pmap(loud, [1])",
+        "with pydist.sync(): pydist.spawnat(2, loud)",
+    ],
+)
+def test_an_interrupt_shows_the_cell_and_not_how_it_has_waited(live: FrontEnd, waiting: str) -> None:
+    live.run("import pydist, threading\ndef loud(x=0):\n    print('on my way')\n    threading.Event().wait(60)")
+    cell = live.begin(waiting).wait_for_text("on my way")
+    live.interrupt()
+    assert cell.wait().error == "KeyboardInterrupt"
+    (content,) = cell.of_type("error")
+    _, _, own, last = content["traceback"]
+    assert "line 1" in plain(own)
+    assert plain(last) == "KeyboardInterrupt: "
+
+
+def test_an_interrupt_shows_where_in_a_library_it_came(live: FrontEnd) -> None:
+    cell = live.begin("import subprocess\nprint('own')\nsubprocess.run(['sleep', '60'])").wait_for_text("own")
+    live.interrupt()
+    (content,) = cell.wait().of_type("error")
+    files = [plain(part).split(" ")[1] for part in content["traceback"] if plain(part).startswith("File ")]
+    assert files
+    assert all("subprocess.py:" in file for file in files)
+
+
+def test_a_cell_that_awaits_is_interrupted_like_others() -> None:
+    with FrontEnd() as kernel:
+        cell = kernel.begin("f = %spawnat 2 [print('on my way'), __import__('threading').Event().wait(60)]\nawait f")
+        cell.wait_for_text("on my way")
+        kernel.interrupt()
+        assert cell.wait().error == "KeyboardInterrupt"
+    (content,) = cell.of_type("error")
+    assert len(content["traceback"]) == 4
+    assert "Interrupted: 1 call stopped on worker 2" in cell.stderr
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 def test_a_syntax_error_stands_at_its_line_and_nothing_is_sent(live: FrontEnd) -> None:
