@@ -195,6 +195,10 @@ def test_a_cell_that_awaits_is_interrupted_like_others() -> None:
     assert "Interrupted: 1 call stopped on worker 2" in cell.stderr
 
 
+def test_an_error_has_the_name_that_the_user_knows(live: FrontEnd) -> None:
+    assert live.run("%fetchfrom 2 open('/nowhere')").error == "FileNotFoundError"
+
+
 def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
