@@ -77,11 +77,15 @@ def test_a_call_that_outlives_its_cell_writes_into_it_live(live: FrontEnd) -> No
     assert opener.stdout == ""
 
 
-def late_texts(*cells: Cell) -> list[str]:
-    """Return what is said of the blocks of late text, one after the other."""
-    shown = [content for cell in cells for content in cell.of_type("display_data", "update_display_data")]
-    assert len({content["transient"]["display_id"] for content in shown}) == 1
-    return [content["data"]["text/plain"] for content in shown]
+def late_texts(late: Cell, *others: Cell) -> list[str]:
+    """Return what a cell says of its block of late text, and others after it."""
+    (block,) = late.of_type("display_data")
+    updates = [content for cell in others for content in cell.of_type("update_display_data")]
+    return [
+        content["data"]["text/plain"]
+        for content in (block, *updates)
+        if content["transient"]["display_id"] == block["transient"]["display_id"]
+    ]
 
 
 def test_a_call_that_outlives_its_cell_writes_into_a_block_of_it_headless(headless: FrontEnd) -> None:
@@ -112,10 +116,7 @@ def test_text_between_two_cells_waits_for_the_next_headless(headless: FrontEnd) 
     cell = headless.run("done.wait(60), print('own')")
     # The text may be quicker than the end of the cell that let it out.
     assert cell.stdout == "own\n"
-    assert late_texts(late, *[one for one in (opening, cell) if one.of_type("update_display_data")]) == [
-        "",
-        " From worker 2:\tbetween",
-    ]
+    assert late_texts(late, opening, cell) == ["", " From worker 2:\tbetween"]
 
 
 def test_output_of_a_thread_that_the_cell_started_is_the_cells(live: FrontEnd) -> None:
@@ -197,6 +198,16 @@ def test_a_cell_that_awaits_is_interrupted_like_others() -> None:
 
 def test_an_error_has_the_name_that_the_user_knows(live: FrontEnd) -> None:
     assert live.run("%fetchfrom 2 open('/nowhere')").error == "FileNotFoundError"
+
+
+def test_a_function_may_mention_exit(live: FrontEnd) -> None:
+    cell = live.run("def f(x):\n    return quit() if x > 5 else x\n%fetchfrom 2 f(3)")
+    assert (cell.error, cell.result) == (None, "3")
+
+
+def test_an_exit_of_the_users_own_goes_along(live: FrontEnd) -> None:
+    cell = live.run("def exit(x): return x\nr = %fetchfrom 2 exit(7)\ndel exit\nr")
+    assert (cell.error, cell.result) == (None, "7")
 
 
 def plain(text: str) -> str:
