@@ -112,6 +112,8 @@ class Future(Faces):
         slot = self._slot
         if slot is None or not slot.done or self._ref is NULL_ID:
             self._wait(timeout)
+        else:
+            self._note_wait()
         self._raise_failure()
         node = self._node
         if self.where == node.pid:

@@ -234,9 +234,9 @@ class DistributedLoop(Future):
             raise
         finally:
             running.waiting -= 1
-        running.look()
 
     def _note_wait(self) -> None:
+        self._running.look()
         for chunk in self._running.chunks:
             chunk._note_wait()
 

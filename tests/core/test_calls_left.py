@@ -96,6 +96,14 @@ def test_a_call_that_nobody_waits_for_is_left_also_when_it_has_ended(
     del handle
 
 
+def test_a_fetch_of_what_is_there_is_a_wait_too(router: Router, pids: list[int]) -> None:
+    frontend.follow_calls(ORIGIN)
+    future = pydist.spawnat(pids[0], abs, -1)
+    frontend.wait_idle(10)
+    future.fetch()
+    assert not frontend.leaves_calls(ORIGIN)
+
+
 def test_a_time_out_is_no_wait(router: Router, pids: list[int]) -> None:
     frontend.follow_calls(ORIGIN)
     never = pydist.RemoteChannel()
