@@ -5,16 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydist_kernel._cli_echo import Echo
 from pydist_kernel._complaint import FAILED, Complaint
 from pydist_kernel._startup import WantedWorkers, one_sentence, read_machine_file
 
 if TYPE_CHECKING:
-    from nbformat import NotebookNode
-
     from pydist_kernel._notebook import Failure
 
 __all__ = ["run"]
@@ -93,29 +91,3 @@ def tell(failure: Failure, source: Path) -> None:
     if failure.traceback:
         print(failure.traceback if sys.stderr.isatty() else _COLOURS.sub("", failure.traceback), file=sys.stderr)
     print(f"pydist: {source}: {failure.sentence}", file=sys.stderr)
-
-
-class Echo:
-    """Tells on stderr how far a notebook is, and on stdout what it prints if no file takes that."""
-
-    def __init__(self, outputs: bool) -> None:
-        self.outputs = outputs
-        self._began = 0.0
-
-    def began(self, number: int, total: int) -> None:
-        """Say that a cell begins."""
-        self._began = time.monotonic()
-        print(f"cell {number}/{total} ... ", end="", file=sys.stderr, flush=True)
-
-    def ended(self, cell: NotebookNode, failed: bool) -> None:
-        """Say how a cell ended, and what it printed."""
-        print(f"{'failed after ' * failed}{time.monotonic() - self._began:.1f} s", file=sys.stderr, flush=True)
-        if self.outputs:
-            for output in cell.outputs:
-                self._show(output)
-
-    def _show(self, output: NotebookNode) -> None:
-        if output.output_type == "stream":
-            print(output.text, end="", file=sys.stderr if output.name == "stderr" else sys.stdout, flush=True)
-        elif "text/plain" in output.get("data", {}):
-            print(output.data["text/plain"], flush=True)

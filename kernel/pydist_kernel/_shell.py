@@ -29,7 +29,11 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
         """Show an error. If it ended an interrupted cell, stop what the cell had started, and say so."""
         stopped = ""
         if running_compiled_code and self.kernel.interrupts.struck:
-            exc_tuple = _as_interrupt(*(exc_tuple or sys.exc_info()))
+            raised = exc_tuple or sys.exc_info()
+            exc_tuple = _as_interrupt(*raised)
+            if exc_tuple[0] is not raised[0] and issubclass(exc_tuple[0], self.custom_exceptions):
+                self.CustomTB(*exc_tuple)  # as if it had been raised as such; that comes back here
+                return
             stopped = self.kernel.stop_calls_of_cell()
         super().showtraceback(exc_tuple, filename, tb_offset, exception_only, running_compiled_code)
         if stopped:

@@ -10,7 +10,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydist_magics._outputs import CellPublisher, HeldOutput, LiveOutput, Output, TerminalOutput
+import pydist.frontend
+from pydist_magics._held_output import HeldOutput
+from pydist_magics._late_block import LateBlock
+from pydist_magics._live_output import LiveOutput
+from pydist_magics._outputs import Output, TerminalOutput
+from pydist_magics._publisher import CellPublisher
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -30,18 +35,20 @@ class Cell:
         key: What tells it from others: the id of the request, or the thread where there are no requests.
         live: A front end shows late output in it.
         output: Its output area.
-        parent: The header of its request, as a message that is published for it has it.
+        publisher: Sends messages to the cell; None in a terminal.
         depth: How many runs are inside each other: ``%run`` of a notebook runs cells within the cell.
         running: It has not ended.
+        late: Where its calls write when it has ended, if the front end needs such a place.
     """
 
     origin: int
     key: object
     live: bool
     output: Output
-    parent: Mapping[str, Any]
+    publisher: CellPublisher | None
     depth: int = 1
     running: bool = True
+    late: LateBlock | None = None
 
 
 def is_live(parent: Mapping[str, Any]) -> bool:
@@ -101,8 +108,7 @@ class Cells:
         # In a terminal a thread runs one cell at a time; if the last one never ended, it has been given up.
         self._running = [cell for cell in self._running if cell.key != key]
         self._count += 1
-        header = {"header": dict(parent.get("header") or {})}
-        cell = Cell(self._count, key, *self._output(parent), header)
+        cell = self._made(self._count, key, parent)
         self._running.append(cell)
         self._by_origin[cell.origin] = self.latest = cell
         if len(self._by_origin) > _REMEMBERED:
@@ -133,15 +139,17 @@ class Cells:
     def _key(self, parent: Mapping[str, Any]) -> object:
         return (parent.get("header") or {}).get("msg_id") or threading.get_ident()
 
-    def _output(self, parent: Mapping[str, Any]) -> tuple[bool, Output]:
+    def _made(self, origin: int, key: object, parent: Mapping[str, Any]) -> Cell:
         if self._kernel is None:
-            return True, TerminalOutput()
+            return Cell(origin, key, True, TerminalOutput(), None)
         publisher = CellPublisher(self._kernel, parent)
         live = is_live(parent)
         # Who can ask the user something has a user; nbclient and papermill cannot.
         watched = live or bool((parent.get("content") or {}).get("allow_stdin"))
-        if self.fold:
-            return live, HeldOutput(self._shell, publisher, self._lock, fold=True, paced=watched)
-        if watched:
-            return live, LiveOutput(self._shell, publisher, self._lock, contextvars.copy_context())
-        return live, HeldOutput(self._shell, publisher, self._lock)
+        output: Output
+        if watched and not self.fold:
+            output = LiveOutput(self._shell, publisher, self._lock, contextvars.copy_context())
+        else:
+            unwaited = frozenset[int]() if watched else pydist.frontend.follow_calls(origin)
+            output = HeldOutput(self._shell, publisher, self._lock, fold=self.fold, paced=watched, unwaited=unwaited)
+        return Cell(origin, key, live, output, publisher)

@@ -6,16 +6,15 @@ import contextlib
 import sysconfig
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from traceback import FrameSummary, extract_tb, walk_tb
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import IPython
 from IPython.utils.PyColorize import theme_table
 
 import pydist
-import pydist_magics
 from pydist._locals import locals_of
 from pydist_magics._drawing import (
     Failure,
@@ -35,12 +34,21 @@ if TYPE_CHECKING:
 
 __all__ = ["ErrorView", "leave_machinery_out"]
 
-_SHOWN = (pydist.DistributedError, pydist.CompositeException, CellSyntaxError)
+_SHOWN = (pydist.DistributedError, pydist.CompositeException, CellSyntaxError, KeyboardInterrupt)
+
+
+def _folder(package: str) -> str:
+    spec = find_spec(package)
+    assert spec is not None
+    return str(Path(str(spec.origin)).parent)
+
 
 # Under this name an error remembers the frames that are not shown.
 _LEFT_OUT = "_pydist_left_out"
 _LIBRARIES = tuple({str(Path(sysconfig.get_path(name))) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-_OURS = tuple(str(Path(str(package.__file__)).parent) for package in (pydist, pydist_magics, IPython))
+# The kernel and the widgets are not imported: they may not be in use.
+_OURS = tuple(map(_folder, ("pydist", "pydist_magics", "pydist_kernel", "pydist_widgets", "IPython")))
+_KERNEL = _folder("pydist_kernel")
 
 
 def is_library(filename: str) -> bool:
@@ -57,7 +65,7 @@ def is_machinery(filename: str) -> bool:
 
 
 class ErrorView:
-    """Shows the errors that pydist raises in the cells of one shell."""
+    """Shows the errors that pydist raises in the cells of one shell, and interrupts, which mostly find it waiting."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         #: Fold frames of libraries and equal failures.
@@ -213,8 +221,10 @@ def _trim(error: BaseException) -> None:
     if not any(ours):
         return
     last = max((i for i, file in enumerate(files) if not ours[i] and not is_library(file)), default=-1)
+    # A signal is heard in the kernel, whatever it interrupts.
+    end = next((i + 1 for i in reversed(range(len(files))) if not files[i].startswith(_KERNEL)), 0)
     # Behind one of ours there is how the waiting is done: threading, concurrent.futures.
-    waits = any(ours[last + 1 :])
+    waits = any(ours[last + 1 : end])
     kept = [i for i in range(len(frames)) if not ours[i] and (i <= last or not waits)]
     left_out = [_frame(place) for i, place in enumerate(extract_tb(error.__traceback__)) if i not in kept]
     result: TracebackType | None = None

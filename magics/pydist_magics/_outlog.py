@@ -74,6 +74,13 @@ class OutputLog:
         if record is None or record.told or not record.left_bytes:
             return ""
         record.told = True
+        return self.left_out(origin)
+
+    def left_out(self, origin: int) -> str:
+        """Return that line as it is now."""
+        record = self._records.get(origin)
+        if record is None or not record.left_bytes:
+            return ""
         size, lines = record.left_bytes, record.left_lines
         plural = "" if lines == 1 else "s"
         return f"... {size:,} bytes ({lines:,} line{plural}) left out; %pydist output {origin} shows all\n"

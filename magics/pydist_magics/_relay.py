@@ -135,10 +135,10 @@ class Relay:
             parent: Mapping[str, Any] = {"header": message.request}
         else:
             cell = self._cell_of(message.origin)
-            if cell is None:
+            if cell is None or cell.publisher is None:
                 self._keep(message)
                 return
-            parent = cell.parent
+            parent = cell.publisher.parent
         content: dict[str, Any] = {"comm_id": message.comm_id, "data": message.data}
         if message.kind == OPEN:
             content |= {"target_name": message.target[0], "target_module": message.target[1]}

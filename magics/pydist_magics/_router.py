@@ -2,7 +2,8 @@
 
     the cell runs                       there
     it has ended, the front end is live there all the same: JupyterLab shows it and saves it there
-    it has ended, nobody looks on       into the cell that runs now; if none does, kept until the next one starts
+    it has ended, nobody looks on       text into the block that the cell has for it, see `_late_block`; anything else
+                                        into the cell that runs now; if none does, kept until the next one starts
 
 nbclient and papermill throw away what is sent for a cell that has ended, which is why there are two rules.
 """
@@ -20,10 +21,13 @@ from typing import TYPE_CHECKING, Any
 import pydist.frontend
 from pydist._comm_messages import Update
 from pydist_magics._cells import Cell, Cells
+from pydist_magics._held_output import HeldOutput, writer_of
+from pydist_magics._late_block import LateBlock
+from pydist_magics._live_output import LiveOutput
 from pydist_magics._outlog import OutputLog
-from pydist_magics._outputs import HeldOutput, LiveOutput, flush_streams
 from pydist_magics._pacer import Pacer
 from pydist_magics._relay import Relay
+from pydist_magics._streams import flush_streams
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -48,6 +52,8 @@ class Router:
         # The origin for threads that no cell has left its mark in, kept ready because each call asks for it.
         self._running_origin = 0
         self._kept: list[tuple[str, str, Mapping[str, Any] | None, int]] = []
+        #: The cells in whose blocks text has come that they do not show yet.
+        self._behind: dict[int, Cell] = {}
         self._pacer = Pacer(self._flush_pending)
         self._relay = Relay(shell, self._destination, self._pacer.poke)
         self._forget_departures: Callable[[], None] | None = None
@@ -82,10 +88,15 @@ class Router:
         with self._lock:
             if self._cells.current is not None:
                 self._cells.current.output.flush()
+                self._update_blocks(self._cells.current)
             kept, self._kept = self._kept, []
+            behind, self._behind = self._behind, {}
+        texts = [text for _, text, _, _ in kept] + [
+            cell.late.rest() for cell in behind.values() if cell.late is not None
+        ]
         file = sys.__stderr__
         if file is not None:
-            for _, text, _, _ in kept:
+            for text in texts:
                 file.write(text)
 
     def _begin(self, info: object = None) -> None:
@@ -100,6 +111,7 @@ class Router:
                     cell.output.display(stream, content, pid)
             if kept:
                 cell.output.flush()
+            self._update_blocks(cell)
             self._relay.begin()
         self._here.set(cell.origin)
 
@@ -115,6 +127,27 @@ class Router:
             if note := self.log.note(cell.origin):
                 cell.output.write("stdout", note)
             cell.output.finish()
+            self._update_blocks(cell)
+            self._leave_block(cell)
+
+    def _leave_block(self, cell: Cell) -> None:
+        """Have a place for what the calls of a cell that ends will write, if they may."""
+        output = cell.output
+        if not isinstance(output, HeldOutput) or output.paced or cell.publisher is None:
+            return
+        leaves = pydist.frontend.leaves_calls(cell.origin)
+        if leaves or output.left():
+            flush_streams()  # it stands behind what the cell has printed
+            cell.late = LateBlock(output.left(), fold=output.fold)
+            cell.late.reserve(cell.publisher)
+
+    def _update_blocks(self, running: Cell, *, now: bool = True) -> None:
+        for cell in [*self._behind.values()]:
+            assert cell.late is not None
+            if running.publisher is not None:
+                cell.late.update(running.publisher, now=now)
+            if not cell.late.pending:
+                del self._behind[cell.origin]
 
     # ---- what the runtime calls
 
@@ -123,9 +156,13 @@ class Router:
         # Before Python 3.14 a thread does not inherit the context of the cell that started it: the running cell it is.
         return self._here.get() or self._running_origin
 
-    def text(self, origin: int, stream: str, text: str) -> None:
+    def text(self, origin: int, stream: str, text: str, call: int = 0) -> None:
         """See `pydist.frontend.OutputRouter.text`."""
         with self._lock:
+            cell = self._cells.get(origin)
+            if cell is not None and cell.late is not None:
+                self._write_late(cell, cell.late, stream, text, call)
+                return
             cell = self._destination(origin)
             owner = origin or (cell.origin if cell is not None else 0)
             visible = self.log.admit(owner, text)
@@ -136,12 +173,21 @@ class Router:
             if cell is None:
                 self._kept.append((stream, visible, None, 0))
                 return
-            cell.output.write(stream, visible)
+            cell.output.write(stream, visible, call)
             paced = cell.output.pending
         if paced:
             self._pacer.poke()
 
-    def display(self, origin: int, pid: int, msg_type: str, content: Mapping[str, Any]) -> None:
+    def _write_late(self, cell: Cell, late: LateBlock, stream: str, text: str, call: int) -> None:
+        visible = self.log.admit(cell.origin, text)
+        if visible != text:
+            late.note = self.log.left_out(cell.origin)
+        late.write((writer_of(text), call), stream, visible)
+        self._behind[cell.origin] = cell
+        if self._cells.current is not None:
+            self._pacer.poke()
+
+    def display(self, origin: int, pid: int, msg_type: str, content: Mapping[str, Any], call: int = 0) -> None:
         """See `pydist.frontend.OutputRouter.display`."""
         paced = False
         with self._lock:
@@ -150,7 +196,7 @@ class Router:
                 # The front end finds it by its id wherever it is, but a headless one hears only the running cell.
                 cell = self._cells.current or cell
             if cell is not None:
-                cell.output.display(msg_type, content, pid)
+                cell.output.display(msg_type, content, pid, call)
                 paced = cell.output.pending
             elif msg_type != "clear_output":
                 self._kept.append((msg_type, "", content, pid))
@@ -221,9 +267,13 @@ class Router:
                 if cell.output.pending:
                     self._pacer.poke()
             self._relay.flush(everything=False)
-            running = self._cells.current is not None
+            running = self._cells.current
+            if running is not None:
+                self._update_blocks(running, now=False)
+                if self._behind:
+                    self._pacer.poke()
         # This waits for the thread that sends, and the reader must not wait for it in `text`: so not under the lock.
         # What a cell has put in the place of its streams may be closed by now, or fail as it likes.
-        if running:
+        if running is not None:
             with contextlib.suppress(Exception):
                 flush_streams()

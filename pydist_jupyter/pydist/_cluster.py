@@ -10,16 +10,14 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 from pydist import _refs, _remote_channels
-from pydist._errors import CompositeException, DistributedError, LaunchWorkerError, ProcessExitedException
+from pydist._arrival import take_in, words_of
+from pydist._errors import CompositeException, DistributedError, LaunchWorkerError
 from pydist._procs import flatten
-from pydist._protocol.handshake import HandshakeError
 from pydist._removal import end, lost, master_only, rmprocs, shutdown_all, write_runfile
 from pydist._runtime.current import current_node
-from pydist._runtime.handshaking import initiate
-from pydist._runtime.joining import WHO, attach, members_of, tell_members
+from pydist._runtime.joining import WHO, members_of, tell_members
 from pydist._runtime.node import Node
-from pydist._runtime.output import STDOUT, Pipe
-from pydist._runtime.peers import CONNECTED, Peer
+from pydist._runtime.peers import Peer
 from pydist.managers import ClusterManager, LocalManager, WorkerConfig
 from pydist.managers.base import default_addprocs_params
 
@@ -28,8 +26,6 @@ __all__ = ["addprocs", "cluster_cookie", "restart"]
 _TOPOLOGIES = ("all_to_all", "master_worker", "custom")
 #: Seconds for a worker to come up, unless addprocs(timeout=) or PYDIST_WORKER_TIMEOUT says otherwise; Julia has 60 too.
 _TIMEOUT = 60.0
-#: How long rmprocs lets a worker leave by itself before it is killed.
-_GRACE = 2.0
 
 
 class _Cluster:
@@ -179,7 +175,7 @@ def _launch(
 
     def set_up(peer: Peer) -> None:
         try:
-            _set_up(node, peer, params)
+            take_in(node, peer, params)
         except Exception as error:
             failures.append(error)
         else:
@@ -198,7 +194,7 @@ def _launch(
             threads.append(thread)
     except Exception as error:
         failures.append(
-            error if isinstance(error, DistributedError) else LaunchWorkerError(f"launching failed: {_said(error)}")
+            error if isinstance(error, DistributedError) else LaunchWorkerError(f"launching failed: {words_of(error)}")
         )
     for thread in threads:
         thread.join()
@@ -208,7 +204,8 @@ def _launch(
 def restart(*pids: int | Iterable[int]) -> None:
     """Replace workers by fresh processes with the same ids, and run the log of `everywhere` in them.
 
-    What they were working on fails with ProcessExitedException; values that lay there are lost.
+    What they were working on fails with ProcessExitedException; values that lay there are lost. Ctrl-C ends those that
+    are not complete.
 
     Args:
         *pids: ids and lists of ids.
@@ -234,20 +231,48 @@ def restart(*pids: int | Iterable[int]) -> None:
             raise ValueError(f"no process with id {pid} exists")
         peers.append(peer)
     with _cluster(node).lock:
-        end(node, peers)
-        fresh, failures = [], []
+        withdrawn = threading.Event()
+        try:
+            end(node, peers)
+            fresh, failures = _relaunch(node, peers, withdrawn)
+            tell_members(node)
+            write_runfile(node)
+            if fresh:
+                for joined in list(node.joined):
+                    joined(sorted(fresh))
+        except KeyboardInterrupt:
+            # As in addprocs: better none than one that lacks what `everywhere` was still to define there.
+            withdrawn.set()
+            rmprocs([peer.pid for peer in node.peers.connected() if peer.pid in wanted], waitfor=0)
+            raise
+    if failures:
+        raise CompositeException(_summary(fresh, failures), failures, fresh)
+
+
+def _relaunch(node: Node, peers: list[Peer], withdrawn: threading.Event) -> tuple[list[int], list[Exception]]:
+    """Launch workers in the places of these, in a thread: an interrupt leaves none that is known to nobody.
+
+    One that comes when ``withdrawn`` is set is ended at once.
+    """
+    fresh: list[int] = []
+    failures: list[Exception] = []
+
+    def start_again() -> None:
         for old in peers:
+            if withdrawn.is_set():
+                return
             try:
                 fresh.append(_start_again(node, old))
             except Exception as error:
                 failures.append(error)
-        tell_members(node)
-        write_runfile(node)
-        if fresh:
-            for joined in list(node.joined):
-                joined(sorted(fresh))
-    if failures:
-        raise CompositeException(_summary(fresh, failures), failures, fresh)
+            else:
+                if withdrawn.is_set():
+                    rmprocs(old.pid, waitfor=0)
+
+    thread = threading.Thread(target=start_again, name="pydist-restart", daemon=True)
+    thread.start()
+    thread.join()
+    return fresh, failures
 
 
 def _start_again(node: Node, old: Peer) -> int:
@@ -258,7 +283,7 @@ def _start_again(node: Node, old: Peer) -> int:
     peer = Peer(old.pid)
     peer.manager, peer.config, peer.params, peer.started = old.manager, config, old.params, time.time()
     node.peers.add(peer)
-    _set_up(node, peer, old.params)
+    take_in(node, peer, old.params)
     return old.pid
 
 
@@ -279,74 +304,6 @@ def _configs(launched: Any) -> Generator[WorkerConfig]:
             loop.close()
     else:
         yield from launched
-
-
-def _set_up(node: Node, peer: Peer, params: dict[str, Any]) -> None:
-    """Connect to a worker that has been launched, and take it in.
-
-    Raises:
-        LaunchWorkerError: it did not come up; it is ended then.
-    """
-    config: WorkerConfig = peer.config
-    try:
-        sock = peer.manager.connect(peer.pid, config)
-        welcome = {"pid": peer.pid, "topology": params["topology"], "main": _main_file(), **node.pool.offer(sock)}
-        peer.details = initiate(sock, node.cookie, welcome, params["timeout"])
-    except (OSError, HandshakeError, ValueError) as error:
-        failure = _launch_failure(peer, error, params["timeout"])
-        node.peers.bury(peer.pid, ProcessExitedException(peer.pid, host=config.host))
-        peer.manager.kill(peer.pid, config)
-        if config.stream is not None:
-            config.stream.close()
-        raise failure from None
-    peer.address = peer.details.get("address")
-    if config.output is not None:
-        pid = peer.pid
-        peer.output = Pipe(config.output, lambda text: node.desk.text(pid, node.desk.latest_origin(pid), STDOUT, text))
-        node.reader.add_other(config.output, peer.output.drain)
-    attach(node, peer, sock, peer.details)
-    peer.state = CONNECTED
-    peer.manager.manage(peer.pid, config, "register")
-
-
-def _main_file() -> str | None:
-    import sys
-
-    return getattr(sys.modules.get("__main__"), "__file__", None)
-
-
-def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__
-
-
-def _launch_failure(peer: Peer, error: Exception, timeout: float) -> LaunchWorkerError:
-    config: WorkerConfig = peer.config
-    ended = config.process.wait(0.5) if config.process is not None and not isinstance(error, TimeoutError) else None
-    parts = [f"worker {peer.pid} on {config.host} did not come up"]
-    if config.command:
-        parts.append(f"command {config.command!r}")
-    if isinstance(error, TimeoutError):
-        parts.append(f"worker did not connect within {timeout:g} seconds")
-    elif ended is None:
-        parts.append(_said(error))
-    if ended is not None:
-        parts.append(f"exit code {ended[0]}" if ended[0] is not None else f"ended by signal {ended[1]}")
-    words = _last_words(config)
-    if words:
-        parts.append("its last words: " + words)
-    return LaunchWorkerError("; ".join(parts))
-
-
-def _last_words(config: WorkerConfig) -> str:
-    if config.output is None:
-        return ""
-    os.set_blocking(config.output, False)
-    try:
-        text = os.read(config.output, 65536).decode("utf-8", "replace")
-    except OSError:
-        text = ""
-    os.close(config.output)
-    return " | ".join(text.strip().splitlines()[-5:])
 
 
 def _summary(pids: Sequence[int], failures: Sequence[Exception]) -> str:

@@ -363,7 +363,8 @@ def _remote_class(kind: type[BaseException]) -> type[RemoteException]:
         return RemoteException
     body = {"__module__": "pydist", "__init__": _no_init, "__str__": RemoteException.__str__}
     try:
-        return type(f"Remote{kind.__name__}", (RemoteException, kind), body)
+        # A notebook tells an error by the name: the one that the user knows. Tracebacks have the qualified one.
+        return type(kind.__name__, (RemoteException, kind), {**body, "__qualname__": f"Remote{kind.__name__}"})
     except TypeError:
         # Bases that cannot stand side by side (a final class, a metaclass of its own).
         return RemoteException

@@ -12,6 +12,7 @@ from types import CodeType, FunctionType
 from typing import Any, NamedTuple, TypeVar
 
 from pydist import frontend
+from pydist._alike import share_causes
 from pydist._calls import begin
 from pydist._errors import CompositeException
 from pydist._interpolate import evaluator, interpolate
@@ -209,6 +210,7 @@ def _run_on(targets: list[int], entry: Entry, timeout: float | None) -> list[Any
     if failures:
         if len(targets) == 1:
             raise failures[0]
+        share_causes(failures)
         raise CompositeException(f"{len(failures)} of {len(targets)} processes failed", failures)
     return [results[pid].pop(0)[0] for pid in targets]
 
@@ -388,6 +390,7 @@ def remotecall_eval(module: str, pids: int | Iterable[int], code: str, **binding
     if failures:
         if isinstance(pids, int):
             raise failures[0]
+        share_causes(failures)
         raise CompositeException(f"{len(failures)} of {len(targets)} processes failed", failures)
     return values[0] if isinstance(pids, int) else None
 

@@ -6,6 +6,7 @@ import functools
 from _thread import LockType, allocate_lock
 from typing import Any
 
+from pydist import frontend
 from pydist._errors import InvalidStateException, RemoteException, remote_exception
 from pydist._future_faces import MISSING, Faces
 from pydist._ids import NULL_ID, RRID
@@ -111,6 +112,8 @@ class Future(Faces):
         slot = self._slot
         if slot is None or not slot.done or self._ref is NULL_ID:
             self._wait(timeout)
+        else:
+            self._note_wait()
         self._raise_failure()
         node = self._node
         if self.where == node.pid:
@@ -210,6 +213,12 @@ class Future(Faces):
             if slot.origin == node.origin():
                 node.cancel(slot)
             raise
+        self._note_wait()
+
+    def _note_wait(self) -> None:
+        slot = self._slot
+        if slot is not None:
+            frontend.note_wait(slot.origin, slot.rid)
 
     def _failed(self) -> bool:
         slot = self._slot

@@ -111,7 +111,7 @@ class _Running:
         failures: list[Exception] = []
         for chunk in self.chunks:
             try:
-                chunk.wait()
+                chunk._raise_failure()  # it has ended, and not to `wait` tells the front end that nobody has yet
             except Exception as error:
                 annotate(error)
                 failures.append(error)
@@ -234,7 +234,11 @@ class DistributedLoop(Future):
             raise
         finally:
             running.waiting -= 1
-        running.look()
+
+    def _note_wait(self) -> None:
+        self._running.look()
+        for chunk in self._running.chunks:
+            chunk._note_wait()
 
     def _raise_failure(self) -> None:
         failure = self._running.failure()

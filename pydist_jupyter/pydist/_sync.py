@@ -7,6 +7,7 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Self
 
+from pydist._alike import share_causes
 from pydist._calls import listeners
 from pydist._errors import CompositeException
 from pydist._futures import Future
@@ -98,6 +99,7 @@ class SyncBlock:
 
     def _report(self, failures: list[Exception]) -> None:
         if failures:
+            share_causes(failures)
             raise CompositeException(f"{len(failures)} of {len(self.futures)} calls failed", failures)
 
 

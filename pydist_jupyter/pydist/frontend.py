@@ -1,12 +1,14 @@
 """What a front end (kernel, magics, widgets, a script's terminal) may hang into the runtime.
 
-The runtime imports no front end. A front end registers four things here and may ask eight:
+The runtime imports no front end. What a front end registers here, and what it may ask:
 
     set_router(router)      where the text of workers goes, and which cell a call belongs to
     set_progress(factory)   how the progress of a pmap shows itself
     set_dashboard(factory)  how the workers show themselves, with buttons
     watch_sources(taken)    which edited modules it has brought up to date by itself
     running(origin)         the calls in flight that were started under an origin
+    follow_calls(origin)    which calls of an origin nobody has waited for
+    leaves_calls(origin)    whether something of an origin may go on
     cancel(origin)          stop exactly those
     wait_idle(timeout)      wait until none is in flight
     tell_comm(pid, message) hand over what was said to a widget of a worker
@@ -21,7 +23,7 @@ started. It travels with the call, through nested calls too, and comes back with
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -32,6 +34,10 @@ __all__ = [
     "ProgressView",
     "cancel",
     "dashboard",
+    "follow_calls",
+    "leaves_calls",
+    "note_call",
+    "note_wait",
     "on_departure",
     "prepare",
     "progress",
@@ -59,15 +65,15 @@ class OutputRouter(Protocol):
     def origin(self) -> int:
         """Return the origin of what the calling thread is doing now (0 = none). Called once for each call started."""
 
-    def text(self, origin: int, stream: str, text: str) -> None:
+    def text(self, origin: int, stream: str, text: str, call: int = 0) -> None:
         r"""Show ``text``: whole lines, the prefix `` From worker 2:\\t`` already in front of each.
 
-        ``stream`` is ``"stdout"`` or ``"stderr"``. It is called before the result of the call that wrote the text is
-        delivered, in the thread that read it.
+        ``stream`` is ``"stdout"`` or ``"stderr"``, ``call`` the number of the call that wrote it, 0 if that is not
+        known. It is called before the result of the call is delivered, in the thread that read it.
         """
 
-    def display(self, origin: int, pid: int, msg_type: str, content: Mapping[str, Any]) -> None:
-        """Show a rich message of worker ``pid``.
+    def display(self, origin: int, pid: int, msg_type: str, content: Mapping[str, Any], call: int = 0) -> None:
+        """Show a rich message of worker ``pid``; ``call`` as for `text`.
 
         ``msg_type`` is ``"display_data"``, ``"update_display_data"`` or ``"clear_output"``; ``content`` is the content
         of a Jupyter message of that type.
@@ -98,6 +104,7 @@ class _Registry:
     progress: ProgressFactory | None = None
     progress_wanted = True
     dashboard: Callable[[], Any] | None = None
+    followed: ClassVar[dict[int, set[int]]] = {}
     taken: ClassVar[list[Callable[[str], float]]] = []
 
 
@@ -150,6 +157,36 @@ def running(origin: int | None = None) -> dict[int, int]:
     from pydist._runtime.current import current_node
 
     return current_node().calls_in_flight(origin)
+
+
+def follow_calls(origin: int) -> Collection[int]:
+    """Return the numbers of the calls of ``origin`` that nobody has waited for, kept true until `leaves_calls`.
+
+    What such a call writes comes when it likes: nothing of what the cell does next follows from it.
+    """
+    return _Registry.followed.setdefault(origin, set())
+
+
+def note_call(origin: int, number: int) -> None:
+    """A call begins that need not be waited for. The runtime says so."""
+    calls = _Registry.followed.get(origin)
+    if calls is not None:
+        calls.add(number)
+
+
+def note_wait(origin: int, number: int) -> None:
+    """Somebody has waited for the end of a call. The runtime says so."""
+    calls = _Registry.followed.get(origin)
+    if calls is not None:
+        calls.discard(number)
+
+
+def leaves_calls(origin: int) -> bool:
+    """Return whether there are calls of ``origin`` that nobody has waited for, or that go on; follow it no more."""
+    from pydist._runtime.current import peek_node
+
+    calls, node = _Registry.followed.pop(origin, None), peek_node()
+    return bool(calls) or (node is not None and bool(node.calls_in_flight(origin)))
 
 
 def on_departure(callback: Callable[[int], None]) -> Callable[[], None]:

@@ -50,7 +50,7 @@ def _play():
                 reply["value"] = repr(value)
                 value = None
         except BaseException as error:
-            reply["error"] = [type(error).__name__, str(error), traceback.format_exc()]
+            reply["error"] = [type(error).__qualname__, str(error), traceback.format_exc()]
             error = None
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         reply["out"], reply["err"] = sys.stdout.getvalue(), sys.stderr.getvalue()

@@ -208,6 +208,35 @@ def test_the_remote_frames_are_shown_when_it_is_not_caught() -> None:
     assert "RemoteValueError: On worker 2: deep" in shown
 
 
+def test_a_notebook_tells_it_by_the_name_that_the_user_knows() -> None:
+    found = remote_exception(2, capture(caught_deeply()))
+    assert type(found).__name__ == "ValueError"
+    assert repr(type(found)) == "<class 'pydist.RemoteValueError'>"
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("start", ["everywhere", "sync"])
+def test_equal_failures_of_several_workers_are_told_in_full_once(pids: list[int], start: str) -> None:
+    def fail() -> None:
+        with pydist.sync():
+            for pid in pids:
+                pydist.spawnat(pid, fail_deeply)
+
+    with pytest.raises(pydist.CompositeException) as caught:
+        pydist.everywhere("int('odd')", pids) if start == "everywhere" else fail()
+    shown = "".join(traceback.format_exception(caught.value))
+    assert shown.count("Traceback on worker") == 1
+    assert [f"RemoteValueError: On worker {pid}: " in shown for pid in pids] == [True] * len(pids)
+    assert all(isinstance(error, ValueError) for error in caught.value.exceptions)
+
+
+@pytest.mark.processes
+def test_failures_that_differ_are_all_told(pids: list[int]) -> None:
+    with pytest.raises(pydist.CompositeException) as caught:
+        pydist.everywhere("import pydist\nint(f'odd {pydist.myid()}')", pids)
+    assert "".join(traceback.format_exception(caught.value)).count("Traceback on worker") == len(pids)
+
+
 def test_the_captured_traceback_is_in_pythons_own_form() -> None:
     lines = capture(caught_deeply()).traceback.splitlines()
     assert lines[0] == "Traceback (most recent call last):"

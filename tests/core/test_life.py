@@ -197,11 +197,12 @@ def test_the_helper_that_was_started_ahead_forks_the_workers(own_session: Callab
     assert session.run("[*helper._helpers.values()] == ahead and [one.forked for one in ahead]") == [2]
 
 
-def test_an_interrupted_addprocs_leaves_no_worker_that_lacks_what_everywhere_defines(
-    own_session: Callable[..., Session], bell: Bell
+@pytest.mark.parametrize("call", ["addprocs(3)", "restart(pydist.workers()[1:])"])
+def test_an_interrupt_while_workers_join_leaves_none_that_lacks_what_everywhere_defines(
+    own_session: Callable[..., Session], bell: Bell, call: str
 ) -> None:
-    session = own_session()
-    before = session.run("pydist.workers()")
+    session = own_session(workers=4)
+    stays = session.run("pydist.workers()[:1]" if "restart" in call else "pydist.workers()")
     session.run(
         f"""
 pydist.everywhere('''
@@ -214,12 +215,12 @@ pydist.everywhere("late = 1")
 import pathlib; pathlib.Path({str(bell)!r} + ".on").touch()
 """
     )
-    session.start("pydist.addprocs(3)")
+    session.start(f"pydist.{call}")
     bell.wait(3)
     session.interrupt()
     with pytest.raises(CellError, match="KeyboardInterrupt"):
         session.finish()
-    assert session.run("pydist.workers()") == before
+    assert session.run("pydist.workers()") == stays
     session.run(f"pathlib.Path({str(bell)!r} + '.on').unlink()")
     assert session.run("[pydist.remotecall_eval('__main__', pid, 'late') for pid in pydist.addprocs(1)]") == [1]
 

@@ -433,7 +433,7 @@ def test_several_failures_are_a_group(pids: list[int]) -> None:
     loop = distributed(lambda i: [][i], range(3))
     with pytest.raises(pydist.CompositeException, match="3 of 3 parts of the loop failed") as caught:
         loop.wait(LIMIT)
-    assert [type(error).__name__ for error in caught.value.exceptions] == ["RemoteIndexError"] * 3
+    assert [type(error).__qualname__ for error in caught.value.exceptions] == ["RemoteIndexError"] * 3
 
 
 def test_the_other_parts_go_on_when_one_has_failed(pids: list[int]) -> None:

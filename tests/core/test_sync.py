@@ -91,7 +91,7 @@ def test_all_that_failed_is_raised_at_the_end(pids: list[int]) -> None:
 
     with pytest.raises(pydist.CompositeException, match="3 of 4 calls failed") as caught:
         block()
-    assert [type(error).__name__ for error in caught.value.exceptions] == [
+    assert [type(error).__qualname__ for error in caught.value.exceptions] == [
         "RemoteZeroDivisionError",
         "RemoteValueError",
         "RemoteZeroDivisionError",

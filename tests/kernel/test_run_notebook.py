@@ -181,3 +181,17 @@ def test_what_a_cell_has_left_out_can_be_read_in_an_executed_notebook(tmp_path: 
     cut, whole = read(tmp_path / "out.ipynb")
     assert "left out; %pydist output" in cut
     assert whole.splitlines() == [f" From worker 2:\t{i}" for i in range(50)]
+
+
+@kernel
+@slow
+def test_what_comes_for_an_earlier_cell_is_said_when_it_comes(tmp_path: Path) -> None:
+    save(
+        tmp_path / "a.ipynb",
+        "%everywhere import threading; gate = threading.Event()",
+        "f = %spawnat 2 [gate.wait(60), print('late'), 5][2]\nprint('own')",
+        "print('next')\n%everywhere --workers gate.set()\n%fetch f",
+        "print('last')",
+    )
+    done = pydist("run", "a.ipynb", "-p", "1", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "own\n From worker 2:\tlate\nnext\n5\nlast\n")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pydist import frontend
 from pydist_magics._outlog import OutputLog
 from pydist_magics._router import Router
 from tests.magics.kernels import FakeKernel, Stream
@@ -46,9 +47,15 @@ class Bench:
         for stream in self.streams.values():
             stream.flush()  # as ipykernel does before it says that it is idle
 
-    def write(self, origin: int, *lines: str, pid: int = 2, stream: str = "stdout") -> None:
+    def write(self, origin: int, *lines: str, pid: int = 2, stream: str = "stdout", call: int = 0) -> None:
         for line in lines:
-            self.router.text(origin, stream, f" From worker {pid}:\t{line}\n")
+            self.router.text(origin, stream, f" From worker {pid}:\t{line}\n", call)
+
+    def blocks(self, name: str) -> list[str]:
+        """Return what a cell says of blocks of late text, its own and others'."""
+        shown = [m["content"] for m in self.kernel.messages(name) if m["msg_type"].endswith("display_data")]
+        texts = [str(content["data"]["text/plain"]) for content in shown if content["metadata"] == {"pydist": "late"}]
+        return [text.replace(" From worker ", "").replace("\t", "") for text in texts]
 
     def seen(self, name: str) -> str:
         """Return the text in a cell, without the prefixes of the workers but with their ids."""
@@ -153,7 +160,92 @@ def test_late_text_stays_with_its_cell_in_a_live_front_end(bench: Bench) -> None
     assert (bench.seen("A"), bench.seen("B")) == ("2:late\n", "")
 
 
-def test_late_text_goes_into_the_current_cell_of_a_headless_run(bench: Bench) -> None:
+def test_late_text_goes_into_a_block_of_its_cell_in_a_headless_run(bench: Bench) -> None:
+    first = bench.begin("A", live=False)
+    frontend.note_call(first, 7)
+    sys.stdout.write("own\n")
+    bench.end()
+    bench.write(first, "between", call=7)
+    bench.begin("B", live=False)
+    bench.write(first, "later", call=7)
+    bench.end()
+    assert [m["msg_type"] for m in bench.kernel.messages("A")] == ["stream", "display_data"]
+    assert bench.blocks("A") == [""]
+    assert bench.blocks("B") == ["2:between", "2:between\n2:later"]
+    assert (bench.seen("A"), bench.seen("B")) == ("own\n", "")
+
+
+def test_where_the_text_of_a_call_stands_is_not_left_to_chance_in_a_headless_run(bench: Bench) -> None:
+    origin = bench.begin("A", live=False)
+    for call in (7, 8):
+        frontend.note_call(origin, call)
+    bench.write(origin, "of a call that will be waited for", call=7)
+    bench.write(origin, "of a call that nobody waits for", call=8)
+    sys.stdout.write("own\n")
+    assert bench.seen("A") == ""
+    frontend.note_wait(origin, 7)
+    sys.stdout.write("after the wait\n")
+    bench.end()
+    assert bench.seen("A") == "own\n2:of a call that will be waited for\nafter the wait\n"
+    assert bench.blocks("A") == ["2:of a call that nobody waits for"]
+
+
+def test_a_cell_that_leaves_no_calls_has_no_block(bench: Bench) -> None:
+    origin = bench.begin("A", live=False)
+    frontend.note_call(origin, 7)
+    frontend.note_wait(origin, 7)
+    bench.write(origin, "text", call=7)
+    bench.end()
+    assert [m["msg_type"] for m in bench.kernel.messages("A")] == ["stream"]
+
+
+@pytest.mark.parametrize("kind", [{"live": True}, {"live": False, "attended": True}])
+def test_somebody_who_looks_on_has_no_blocks(bench: Bench, kind: dict[str, bool]) -> None:
+    origin = bench.begin("A", **kind)
+    frontend.note_call(origin, 7)
+    bench.end()
+    assert bench.blocks("A") == []
+
+
+def test_late_text_shows_itself_while_the_next_cell_runs(bench: Bench) -> None:
+    first = bench.begin("A", live=False)
+    frontend.note_call(first, 7)
+    bench.end()
+    bench.begin("B", live=False)
+    bench.write(first, "late", call=7)
+    for _ in iter(lambda: bool(bench.blocks("B")), True):
+        bench.router._flush_pending()  # as its clock does
+    bench.end()
+    assert bench.blocks("B") == ["2:late"]
+
+
+def test_a_late_flood_is_cut_with_one_line_at_the_end(shell: InteractiveShell) -> None:
+    with made(shell, limit=100) as bench:
+        first = bench.begin("A", live=False)
+        frontend.note_call(first, 7)
+        bench.end()
+        bench.begin("B", live=False)
+        for number in range(50):
+            bench.write(first, f"{number:02}", call=7)
+        bench.end()
+        *shown, note = bench.blocks("B")[-1].splitlines()
+        assert shown == [f"2:{n:02}" for n in range(5)]
+        assert note == f"... 855 bytes (45 lines) left out; %pydist output {first} shows all"
+
+
+def test_late_text_that_no_cell_follows_is_not_lost(bench: Bench) -> None:
+    first = bench.begin("A", live=False)
+    frontend.note_call(first, 7)
+    bench.end()
+    bench.write(first, "late", call=7)
+    file = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "__stderr__", file)
+        bench.router.close()
+    assert file.getvalue() == " From worker 2:\tlate\n"
+
+
+def test_late_text_that_nobody_awaited_goes_into_the_current_cell_of_a_headless_run(bench: Bench) -> None:
     first = bench.begin("A", live=False)
     bench.end()
     bench.begin("B", live=False)

@@ -109,6 +109,8 @@ class Asking:
             and (number := knowledge.functions.get(f) or number_by_shortcut(knowledge, f))
             and all(map(is_plain, args))
         ):
+            if flags & KEEP:
+                frontend.note_call(slot.origin, slot.rid)
             self.ask(
                 connection, slot, pack(CALL, slot.rid, _dumps((args, _NO_KEYWORDS), 5), number, slot.origin, flags)
             )
@@ -222,6 +224,8 @@ class Asking:
     ) -> None:
         prelude = ahead + job.prelude(slot.rid)
         self.send_ahead(job, connection)
+        if flags & (KEEP | QUIET):
+            frontend.note_call(slot.origin, slot.rid)
         shield = shield_of_this_thread()
         # What is lent must be told, or it never comes back.
         shield.raise_()
@@ -240,7 +244,7 @@ class Asking:
         """
         connection.pending[slot.rid] = slot
         if slot.origin:
-            self.desk.asked(connection.pid, slot.origin)
+            self.desk.asked(connection.pid, slot.origin, slot.rid)
         try:
             connection.ask(data, buffers)
         except EOFError:

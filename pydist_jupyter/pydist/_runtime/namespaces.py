@@ -143,8 +143,9 @@ def _beside(name: str, file: str | None, package: str | None) -> bool:
     return folder in {os.path.realpath(root) for root in here}
 
 
-#: What IPython puts among the names of a notebook: every process has its own.
+#: What IPython puts among the names of a notebook: every process has its own. So `exit` and `quit`, by their class.
 PER_PROCESS = frozenset({"get_ipython"})
+_PER_PROCESS_CLASSES = "IPython.core.autocall"
 #: The instructions that read a global; names of attributes stand in the same table of a code object and are none.
 _READS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 
@@ -182,6 +183,8 @@ def mentions(functions: Iterable[FunctionType]) -> Iterator[tuple[Mention, Any]]
         for name in names_in(function.__code__):
             value = scope.get(name, MISSING)
             if value is MISSING or (home, name) in told or name in PER_PROCESS:
+                continue
+            if type(value).__module__ == _PER_PROCESS_CLASSES:  # not by name: users have names like these
                 continue
             told.add((home, name))
             yield (home, name), value

@@ -130,7 +130,7 @@ class Node(Asking):
             self.executor.accept(call)
             self.lanes.inbox.append(call)
         elif kind == OUTPUT:
-            self._output(frame)
+            self._output(connection, frame)
         elif kind == FUNCTION:
             if len(frame.body):
                 connection.knowledge.received[frame.aux] = frame
@@ -203,9 +203,9 @@ class Node(Asking):
 
         self.executor.aside(read)
 
-    def _output(self, frame: Frame) -> None:
+    def _output(self, connection: Connection, frame: Frame) -> None:
         if self.pid == 1:
-            self.desk.frame(frame)
+            self.desk.frame(frame, connection.pid)
             return
         # A worker that this one has called: its output goes on to the master, in front of our own answer.
         master = self.peers.get(1)

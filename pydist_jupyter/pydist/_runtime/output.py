@@ -215,14 +215,15 @@ class Desk:
     def __init__(self) -> None:
         self.hook: Callable[[int, str], str | None] | None = None
         self._last: dict[int, deque[str]] = {}
-        self._origins: dict[int, int] = {}
+        #: The origin and the number of what each process was asked last.
+        self._asked: dict[int, tuple[int, int]] = {}
         self._lock = threading.RLock()
         self._dirty: set[int] = set()
         # The displays of lines that overwrite themselves, by (pid, request, stream).
         self._moving: dict[tuple[int, int, int], str] = {}
 
-    def text(self, pid: int, origin: int, number: int, text: str, rid: int = 0) -> None:
-        """Show text of worker ``pid``."""
+    def text(self, pid: int, origin: int, number: int, text: str, rid: int = 0, call: int = 0) -> None:
+        """Show text of worker ``pid``. ``rid`` tells writers apart, ``call`` is the call of this process that wrote."""
         lines = text.removesuffix("\n").split("\n")  # and at nothing else: a bar's \r is no end of a line
         if not text:
             return
@@ -236,15 +237,17 @@ class Desk:
             shown = "".join(self._decorated(pid, line) + "\n" for line in lines)
             router = frontend.router()
             if router is not None:
-                router.text(origin, _STREAMS[number], shown)
+                router.text(origin, _STREAMS[number], shown, call)
                 self._dirty.add(origin)
             else:
                 _write_plainly(sys.stdout if number == STDOUT else sys.stderr, shown)
 
-    def frame(self, frame: Frame) -> None:
-        """Show an OUTPUT frame."""
+    def frame(self, frame: Frame, sender: int) -> None:
+        """Show an OUTPUT frame of worker ``sender``, or of one that this has called, by a number of its own."""
+        call = frame.rid if frame.aux == sender else 0
         if frame.flags == RICH:
-            self.display(frame.aux, frame.origin, *pickle.loads(frame.body))
+            msg_type, content = pickle.loads(frame.body)
+            self.display(frame.aux, frame.origin, msg_type, content, call)
             return
         if frame.flags == COMM:
             relay = getattr(frontend.router(), "relay", None)
@@ -255,7 +258,7 @@ class Desk:
         if frame.flags & MOVING:
             self.moving(frame.aux, frame.origin, frame.flags & ~MOVING, text, frame.rid)
         else:
-            self.text(frame.aux, frame.origin, frame.flags, text, frame.rid)
+            self.text(frame.aux, frame.origin, frame.flags, text, frame.rid, call)
 
     def moving(self, pid: int, origin: int, number: int, line: str, rid: int) -> None:
         """Show how a line stands that overwrites itself, where it can be; its end comes as text in any case."""
@@ -273,16 +276,21 @@ class Desk:
         content = {"data": {"text/plain": text}, "metadata": {}, "transient": {"display_id": display_id}}
         self.display(pid, origin, kind, content)
 
-    def display(self, pid: int, origin: int, msg_type: str, content: Mapping[str, Any]) -> None:
+    def below(self, pid: int, text: str) -> None:
+        """Show what C code and programs of a worker wrote. For whom is not known: for what it was asked last."""
+        origin, call = self._asked.get(pid, (0, 0))
+        self.text(pid, origin, STDOUT, text, call=call)
+
+    def display(self, pid: int, origin: int, msg_type: str, content: Mapping[str, Any], call: int = 0) -> None:
         """Show a rich message of worker ``pid``. What is text alone is shown as text, with its prefix."""
         data = content.get("data") or {}
         router = frontend.router()
         plain = set(data) == {"text/plain"} and not content.get("transient")
         if msg_type == "display_data" and (router is None or plain):
-            self.text(pid, origin, STDOUT, f"{data.get('text/plain', '')}\n")
+            self.text(pid, origin, STDOUT, f"{data.get('text/plain', '')}\n", call=call)
         elif router is not None:
             with self._lock:
-                router.display(origin, pid, msg_type, content)
+                router.display(origin, pid, msg_type, content, call)
                 self._dirty.add(origin)
 
     def flush(self) -> None:
@@ -300,13 +308,9 @@ class Desk:
         with self._lock:
             return "\n".join(self._last.get(pid, ()))
 
-    def latest_origin(self, pid: int) -> int:
-        """Return the origin of what a worker was asked last: where text goes that carries none."""
-        return self._origins.get(pid, 0)
-
-    def asked(self, pid: int, origin: int) -> None:
-        """A call of this origin goes to ``pid``."""
-        self._origins[pid] = origin
+    def asked(self, pid: int, origin: int, rid: int) -> None:
+        """A request of this origin goes to ``pid``."""
+        self._asked[pid] = origin, rid
 
     def notice(self, text: str) -> None:
         """Say something about the cluster itself, where the running cell shows it."""
