@@ -130,7 +130,7 @@ class Router:
             owner = origin or (cell.origin if cell is not None else 0)
             visible = self.log.admit(owner, text)
             if cell is None or not cell.running:
-                visible += self.log.note(owner)
+                visible += self.log.note(owner, ended=False)
             if not visible:
                 return
             if cell is None:
