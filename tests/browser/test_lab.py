@@ -194,10 +194,9 @@ def test_a_flood_of_four_workers_leaves_kernel_and_page_usable(lab: Lab) -> None
         notebook.page.evaluate(WATCH)
         notebook.run(1)
         expect(notebook.outputs(1)).to_contain_text("left out; %pydist output 2 shows all", timeout=PATIENCE)
-        seen = notebook.page.evaluate("() => window.seen")
-        print(len(seen["answers"]), sorted(seen["answers"])[-5:], sorted(seen["frames"])[-5:])
         notebook.run(2, 3)
         expect(notebook.outputs(3)).to_contain_text("42")
-        assert max(seen["answers"]) < 2000
         seen = notebook.page.evaluate("() => window.seen")
-        print(len(seen["answers"]), sorted(seen["answers"])[-5:], sorted(seen["frames"])[-5:])
+    # A twentieth and six tenths of a second on two cores: the page draws a megabyte.  A busier machine is given more.
+    assert max(seen["answers"]) < 3000
+    assert max(seen["frames"]) < 2000
