@@ -296,6 +296,10 @@ class Notebook:
         self.page.reload(timeout=SLOW)
         self.wait_for_kernel()
 
+    def restart(self) -> None:
+        """Restart the kernel, as the menu does once the user has said yes; wait for the new one."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+
     def theme(self, name: str) -> None:
         """Change to ``JupyterLab Light`` or ``JupyterLab Dark``."""
         self.command("apputils:change-theme", {"theme": name})

@@ -308,11 +308,11 @@ class Desk:
         """A call of this origin goes to ``pid``."""
         self._origins[pid] = origin
 
-    def notice(self, text: str) -> None:
-        """Say something about the cluster itself, where the running cell shows it."""
+    def notice(self, text: str, origin: int = 0) -> None:
+        """Say something about the cluster itself, in the cell of ``origin`` or else in the running one."""
         router = frontend.router()
         if router is not None:
-            router.text(router.origin(), "stderr", text.rstrip() + "\n")
+            router.text(origin or router.origin(), "stderr", text.rstrip() + "\n")
         else:
             _write_plainly(sys.stderr, text.rstrip() + "\n")
 
