@@ -85,6 +85,11 @@ class OutputLog:
         plural = "" if lines == 1 else "s"
         return f"... {size:,} bytes ({lines:,} line{plural}) left out; %pydist output {origin} shows all\n"
 
+    def shown(self, origin: int) -> int:
+        """Return how many bytes ``origin`` shows."""
+        record = self._records.get(origin)
+        return 0 if record is None else record.shown
+
     def text(self, origin: int) -> str | None:
         """Return all that is kept of ``origin``'s text, None if nothing is."""
         record = self._records.get(origin)

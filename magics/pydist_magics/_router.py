@@ -22,13 +22,16 @@ from pydist._comm_messages import Update
 from pydist_magics._cells import Cell, Cells
 from pydist_magics._outlog import OutputLog
 from pydist_magics._outputs import HeldOutput, LiveOutput, flush_streams
-from pydist_magics._pacer import Pacer
+from pydist_magics._pacer import BRISK, Pacer
 from pydist_magics._relay import Relay
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 __all__ = ["Router"]
+
+#: A page draws so much text (bytes) of a cell anew within some milliseconds.
+_QUICKLY_DRAWN = 30_000
 
 
 class Router:
@@ -49,6 +52,8 @@ class Router:
         self._running_origin = 0
         self._kept: list[tuple[str, str, Mapping[str, Any] | None, int]] = []
         self._pacer = Pacer(self._flush_pending)
+        #: What was written since the last flush takes a page its time.
+        self._slow = False
         self._relay = Relay(shell, self._destination, self._pacer.poke)
         self._forget_departures: Callable[[], None] | None = None
 
@@ -138,6 +143,9 @@ class Router:
                 return
             cell.output.write(stream, visible)
             paced = cell.output.pending
+            # What waits for equal lines of other workers is to wait for its time.
+            if self.log.shown(owner) > _QUICKLY_DRAWN or not isinstance(cell.output, LiveOutput):
+                self._slow = True
         if paced:
             self._pacer.poke()
 
@@ -152,6 +160,7 @@ class Router:
             if cell is not None:
                 cell.output.display(msg_type, content, pid)
                 paced = cell.output.pending
+                self._slow = self._slow or paced
             elif msg_type != "clear_output":
                 self._kept.append((msg_type, "", content, pid))
         if paced:
@@ -214,8 +223,9 @@ class Router:
         latest = self._cells.latest
         return latest if latest is not None and latest.live else None
 
-    def _flush_pending(self) -> None:
+    def _flush_pending(self) -> float | None:
         with self._lock:
+            rest, self._slow = None if self._slow else BRISK, False
             for cell in self._cells.pending():
                 cell.output.send_late()
                 if cell.output.pending:
@@ -227,3 +237,4 @@ class Router:
         if running:
             with contextlib.suppress(Exception):
                 flush_streams()
+        return rest
