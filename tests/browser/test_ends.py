@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from tests.browser.lab import Lab, Notebook
+from tests.kernel.test_shutdown import SOON, all_end_within, watching
 
 pytest.importorskip("playwright")
 pytest.importorskip("jupyterlab")
@@ -21,7 +19,6 @@ from playwright.sync_api import expect
 pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.processes, pytest.mark.slow]
 
 PATIENCE = 60_000  # ms
-SOON = 3.0  # seconds; one on a machine that does nothing else
 
 START = (
     "import os, pydist\npids = %addprocs 2\n"
@@ -37,16 +34,6 @@ def ospids(notebook: Notebook, cell: int) -> list[int]:
     return printed
 
 
-@contextmanager
-def watched(ospids: list[int]) -> Iterator[list[int]]:
-    """Give descriptors that become readable when these processes have ended."""
-    with ExitStack() as stack:
-        handles = [os.pidfd_open(ospid) for ospid in ospids]
-        for handle in handles:
-            stack.callback(os.close, handle)
-        yield handles
-
-
 @pytest.mark.parametrize("busy", [False, True], ids=["between cells", "in a cell"])
 @pytest.mark.parametrize("how", ["restarted", "killed"])
 def test_a_kernel_that_begins_again_has_no_old_workers_and_can_have_new_ones(lab: Lab, how: str, busy: bool) -> None:
@@ -57,14 +44,14 @@ def test_a_kernel_that_begins_again_has_no_old_workers_and_can_have_new_ones(lab
         if busy:
             notebook.start(2)
             expect(notebook.outputs(2)).to_contain_text("at work", timeout=PATIENCE)
-        with watched(old[1:]) as workers:
+        with watching(old[1:]) as workers:
             if how == "killed":
                 os.kill(old[0], signal.SIGKILL)
-                assert all(select.select([worker], [], [], SOON)[0] for worker in workers)
+                assert all_end_within(workers, SOON)
                 notebook.page.locator(".jp-Dialog").get_by_text("Ok").click(timeout=PATIENCE)
             else:
                 notebook.restart()
-                assert all(select.select([worker], [], [], 0)[0] for worker in workers)
+                assert all_end_within(workers, 0.0)
         notebook.wait_for_kernel()
         notebook.run(3)
         new = ospids(notebook, 3)
