@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.utils.PyColorize import theme_table
 
 import pydist
+from pydist._errors import words_of
 from pydist._locals import locals_of
 from pydist_magics._drawing import (
     Failure,
@@ -270,7 +271,7 @@ def _failure(error: BaseException) -> Failure:
         # It stands for one whose class is not known here.
         kind, message = str(inner.type_name).rpartition(".")[2], str(getattr(inner, "text", ""))
     else:
-        kind, message = type(inner).__name__, str(inner)
+        kind, message = type(inner).__name__, words_of(inner, error.pid)
     captured = error.captured
     frames = tuple(Frame(*frame) for frame in captured.frames)
     return Failure(error.pid, kind, message, frames, captured.prologue, _host(error.pid), via)

@@ -68,12 +68,19 @@ class OutputLog:
                 break
             self._kept -= self._records.pop(oldest).kept
 
-    def note(self, origin: int) -> str:
-        """Return the line that says what ``origin`` left out; once, and nothing if it left nothing out."""
+    def note(self, origin: int, ended: bool = True) -> str:
+        """Return the line that says what ``origin`` left out; once, and nothing if it left nothing out.
+
+        Args:
+            origin: the cell.
+            ended: no more is to come, so how much it was can be said.
+        """
         record = self._records.get(origin)
         if record is None or record.told or not record.left_bytes:
             return ""
         record.told = True
+        if not ended:
+            return f"... what follows is left out; %pydist output {origin} shows all\n"
         return self.left_out(origin)
 
     def left_out(self, origin: int) -> str:
@@ -84,6 +91,11 @@ class OutputLog:
         size, lines = record.left_bytes, record.left_lines
         plural = "" if lines == 1 else "s"
         return f"... {size:,} bytes ({lines:,} line{plural}) left out; %pydist output {origin} shows all\n"
+
+    def shown(self, origin: int) -> int:
+        """Return how many bytes ``origin`` shows."""
+        record = self._records.get(origin)
+        return 0 if record is None else record.shown
 
     def text(self, origin: int) -> str | None:
         """Return all that is kept of ``origin``'s text, None if nothing is."""

@@ -15,6 +15,7 @@ import comm
 from comm.base_comm import BaseComm
 
 import pydist.frontend
+from pydist import _stand_ins
 from pydist._comm_messages import CLOSE, MESSAGE, OPEN, Outbox, Update, merged
 from pydist._runtime.imports import after_import
 
@@ -78,6 +79,8 @@ class Relay:
         self._comms: dict[str, WorkerComm] = {}
         self._outbox = Outbox(self._send, later)
         self._kept: list[Update] = []
+        if self._kernel is not None:
+            _stand_ins.install()
 
     def take(self, worker: int, message: Update) -> None:
         """Publish a message of a worker."""

@@ -25,7 +25,7 @@ from pydist_magics._held_output import HeldOutput, writer_of
 from pydist_magics._late_block import LateBlock
 from pydist_magics._live_output import LiveOutput
 from pydist_magics._outlog import OutputLog
-from pydist_magics._pacer import Pacer
+from pydist_magics._pacer import BRISK, Pacer
 from pydist_magics._relay import Relay
 from pydist_magics._streams import flush_streams
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 __all__ = ["Router"]
+
+#: A page draws so much text (bytes) of a cell anew within some milliseconds.
+_QUICKLY_DRAWN = 30_000
 
 
 class Router:
@@ -55,6 +58,8 @@ class Router:
         #: The cells in whose blocks text has come that they do not show yet.
         self._behind: dict[int, Cell] = {}
         self._pacer = Pacer(self._flush_pending)
+        #: What was written since the last flush takes a page its time.
+        self._slow = False
         self._relay = Relay(shell, self._destination, self._pacer.poke)
         self._forget_departures: Callable[[], None] | None = None
 
@@ -167,7 +172,7 @@ class Router:
             owner = origin or (cell.origin if cell is not None else 0)
             visible = self.log.admit(owner, text)
             if cell is None or not cell.running:
-                visible += self.log.note(owner)
+                visible += self.log.note(owner, ended=False)
             if not visible:
                 return
             if cell is None:
@@ -175,6 +180,9 @@ class Router:
                 return
             cell.output.write(stream, visible, call)
             paced = cell.output.pending
+            # What waits for equal lines of other workers is to wait for its time.
+            if self.log.shown(owner) > _QUICKLY_DRAWN or not isinstance(cell.output, LiveOutput):
+                self._slow = True
         if paced:
             self._pacer.poke()
 
@@ -198,6 +206,7 @@ class Router:
             if cell is not None:
                 cell.output.display(msg_type, content, pid, call)
                 paced = cell.output.pending
+                self._slow = self._slow or paced
             elif msg_type != "clear_output":
                 self._kept.append((msg_type, "", content, pid))
         if paced:
@@ -260,8 +269,9 @@ class Router:
         latest = self._cells.latest
         return latest if latest is not None and latest.live else None
 
-    def _flush_pending(self) -> None:
+    def _flush_pending(self) -> float | None:
         with self._lock:
+            rest, self._slow = None if self._slow else BRISK, False
             for cell in self._cells.pending():
                 cell.output.send_late()
                 if cell.output.pending:
@@ -277,3 +287,4 @@ class Router:
         if running is not None:
             with contextlib.suppress(Exception):
                 flush_streams()
+        return rest

@@ -308,7 +308,7 @@ class RemoteException(DistributedError):
 
     def __str__(self) -> str:
         try:
-            text = str(self.captured.ex)
+            text = words_of(self.captured.ex, self.pid)
         except Exception:
             text = ""  # the user's own class cannot say it
         text = text or type(self.captured.ex).__name__
@@ -317,6 +317,18 @@ class RemoteException(DistributedError):
     def __reduce__(self) -> tuple[Any, ...]:
         # At which element of a loop it came is told further; what else hangs on it may be large, or bound to here.
         return (remote_exception, (self.pid, self.captured), {k: v for k, v in vars(self).items() if k in _TOLD})
+
+
+def words_of(ex: BaseException, pid: int) -> str:
+    """Return what an exception of a process says of itself.
+
+    >>> words_of(SystemExit(3), 2)
+    'sys.exit(3) ended the call, not the worker; rmprocs(2) would'
+    """
+    if not isinstance(ex, SystemExit) or pid == 1:
+        return str(ex)
+    code = "" if ex.code is None else repr(ex.code)
+    return f"sys.exit({code}) ended the call, not the worker; rmprocs({pid}) would"
 
 
 def _fill(self: RemoteException, pid: int, captured: CapturedException) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from pydist import _stand_ins
 from pydist._runtime.imports import after_import
 
 __all__ = ["get_ipython", "install"]
@@ -26,6 +27,7 @@ def install() -> None:
     after_import("comm", _relay_comms)
     after_import("ipykernel.ipkernel", _share_comms)
     after_import("ipywidgets.widgets.widget_output", _capture)
+    _stand_ins.install()
     builtins.get_ipython = get_ipython  # type: ignore[attr-defined]
     builtins.display = _display  # type: ignore[attr-defined]
 

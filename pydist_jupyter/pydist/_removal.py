@@ -63,6 +63,10 @@ def lost(node: Node, connection: Connection) -> None:
     host, words = str(peer.details.get("host", "")), node.desk.last_output(pid)
     why = ProcessExitedException(pid, exitcode, signal, host, words, removed=expected)
     node.desk.flush()
+    if not expected:
+        # Before anybody who waits for it goes on, and a cell ends: in the cell that it worked for, if it did.
+        origin = node.desk.latest_origin(pid) if connection.pending else 0
+        node.desk.notice(f"Worker {pid} terminated: {why}", origin)
     bury(node, pid, why)
     node.fail_pending(connection, why)
     peer.manager.manage(pid, peer.config, "deregister")
@@ -72,8 +76,6 @@ def lost(node: Node, connection: Connection) -> None:
     tell_members(node)
     write_runfile(node)
     peer.gone.set()
-    if not expected:
-        node.desk.notice(f"Worker {pid} terminated: {why}")
 
 
 class Removal:

@@ -1,11 +1,11 @@
 """A JupyterLab of our own and a Chromium that looks at it.
 
-    with Lab(folder, chromium) as lab, lab.page() as page:
-        notebook = lab.open(page, "a.ipynb")
+    with Lab(folder, chromium) as lab, lab.notebook("1 + 1", "2 + 2") as notebook:
         notebook.run_all()
-        notebook.wait_for_cell(3)
+        notebook.wait_for_cell(1)
 
-Nothing outside the server is reachable from the page; what it asked for in vain is in ``lab.refused``.
+Nothing outside the server is reachable from the page. What it asked for in vain, and what it complained of, is a
+failure at the end of the block.
 """
 
 from __future__ import annotations
@@ -18,13 +18,17 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from collections.abc import Iterator, Mapping
+from http.client import HTTPResponse
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import nbformat.v4
+
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import ConsoleMessage, Locator, Page
 
 __all__ = ["Lab", "Notebook", "open_page"]
 
@@ -67,10 +71,15 @@ def open_page(
             context.route("**/*", admit)
             page = context.new_page()
             page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+            page.on("console", lambda said: complaints.append(said.text) if is_complaint(said) else None)
             yield page
         finally:
             browser.close()
+
+
+def is_complaint(said: ConsoleMessage) -> bool:
+    """Tell an error from what JupyterLab says of itself when a page is left while it asks the debugger."""
+    return said.type == "error" and not said.text.startswith("Could not restore the debugger state")
 
 
 class Lab:
@@ -133,18 +142,48 @@ class Lab:
         self._stop()
 
     @contextlib.contextmanager
+    def notebook(self, *sources: str, size: tuple[int, int] = (1200, 1000)) -> Iterator[Notebook]:
+        """Give a notebook with these code cells, open in a new browser; its kernel ends with the block."""
+        written: Any = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(source) for source in sources],
+            metadata={"kernelspec": {"name": "pydist", "display_name": "Python 3 (pydist)", "language": "python"}},
+        )
+        path = self.folder / f"{uuid.uuid4().hex[:8]}.ipynb"
+        nbformat.write(written, path)
+        self.refused.clear()
+        self.complaints.clear()
+        try:
+            with self.page(size) as page:
+                yield self.open(page, path)
+        finally:
+            self._end_kernels()
+        assert not self.refused, self.refused
+        assert not self.complaints, self.complaints
+
+    @contextlib.contextmanager
     def page(self, size: tuple[int, int] = (1200, 1000)) -> Iterator[Page]:
         """Give an empty page of a new browser."""
         allowed = (self.url, "data:", "blob:")
         with open_page(self._chromium, allowed, refused=self.refused, complaints=self.complaints, size=size) as page:
             yield page
 
-    def open(self, page: Page, path: str) -> Notebook:
-        """Open a notebook and wait for its kernel."""
-        page.goto(f"{self.url}lab/tree/{path}?reset&token={self._token}", timeout=SLOW)
-        notebook = Notebook(page)
+    def open(self, page: Page, path: Path) -> Notebook:
+        """Open a notebook of the folder and wait for its kernel."""
+        page.goto(f"{self.url}lab/tree/{path.name}?reset&token={self._token}", timeout=SLOW)
+        notebook = Notebook(page, path)
         notebook.wait_for_kernel()
         return notebook
+
+    def _end_kernels(self) -> None:
+        for kernel in json.load(self._ask("api/kernels")):
+            self._ask(f"api/kernels/{kernel['id']}", "DELETE").close()
+
+    def _ask(self, path: str, method: str = "GET") -> HTTPResponse:
+        headers = {"Authorization": f"token {self._token}"}
+        answer: HTTPResponse = urllib.request.urlopen(
+            urllib.request.Request(self.url + path, headers=headers, method=method), timeout=BOOT
+        )
+        return answer
 
     def _wait_until_up(self) -> None:
         end = time.monotonic() + BOOT
@@ -155,10 +194,7 @@ class Lab:
             for written in self._runtime.glob("jpserver-*.json"):
                 with contextlib.suppress(OSError, ValueError):
                     self.url = json.loads(written.read_text(encoding="utf-8"))["url"]
-                    asked = urllib.request.Request(
-                        f"{self.url}api/status", headers={"Authorization": f"token {self._token}"}
-                    )
-                    urllib.request.urlopen(asked, timeout=5).close()
+                    self._ask("api/status").close()
                     return
             # There is no event to wait for: the other side is a process that is still starting.
             time.sleep(0.05)
@@ -176,8 +212,9 @@ class Lab:
 class Notebook:
     """The notebook in front. Cells are counted from 0, Markdown ones too."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, path: Path) -> None:
         self.page = page
+        self.path = path
 
     def wait_for_kernel(self) -> None:
         """Wait until a kernel is there and idle."""
@@ -199,7 +236,13 @@ class Notebook:
         """Run all cells; does not wait for them."""
         self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
 
-    def run(self, cell: int) -> None:
+    def run(self, *cells: int) -> None:
+        """Run cells, and wait until they have run."""
+        for cell in cells:
+            self.start(cell)
+            self.wait_for_cell(cell)
+
+    def start(self, cell: int) -> None:
         """Run one cell; does not wait for it."""
         self.page.evaluate(
             """(cell) => {
@@ -241,9 +284,31 @@ class Notebook:
         )
         return self.page.locator(f'.jp-Notebook .jp-Cell[data-windowed-list-index="{cell}"] .jp-Cell-outputArea')
 
+    def stored_outputs(self) -> list[dict[str, Any]]:
+        """Save the notebook; return the outputs of all cells as they lie on the disk."""
+        self.command("docmanager:save")
+        cells = json.loads(self.path.read_text(encoding="utf-8"))["cells"]
+        return [output for cell in cells for output in cell["outputs"]]
+
+    def load_again(self) -> None:
+        """Save, load the page anew, and wait until it talks to the kernel, which has gone on."""
+        self.command("docmanager:save")
+        self.page.reload(timeout=SLOW)
+        self.wait_for_kernel()
+
+    def restart(self) -> None:
+        """Restart the kernel, as the menu does once the user has said yes; wait for the new one."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+
     def theme(self, name: str) -> None:
         """Change to ``JupyterLab Light`` or ``JupyterLab Dark``."""
         self.command("apputils:change-theme", {"theme": name})
         dark = "false" if "Dark" in name else "true"
         self.page.wait_for_function("(is) => document.body.dataset.jpThemeLight === is", arg=dark)
         self.page.locator("#jupyterlab-splash").wait_for(state="detached")
+
+    def take_pictures(self, folder: Path, name: str) -> None:
+        """Leave a picture of the page in each theme."""
+        for theme in ("Light", "Dark"):
+            self.theme(f"JupyterLab {theme}")
+            self.page.screenshot(path=folder / f"{name}-{theme.lower()}.png")

@@ -42,7 +42,7 @@ def test_late_text_is_in_its_cell_and_stays_there(tmp_path: Path, chromium: str)
     notebook = new.new_notebook(cells=[new.new_code_cell(text) for text in sources], metadata=METADATA)
     nbformat.write(notebook, tmp_path / "a.ipynb")
     with Lab(tmp_path, chromium) as lab, lab.page() as page:
-        shown = lab.open(page, "a.ipynb")
+        shown = lab.open(page, tmp_path / "a.ipynb")
         shown.run_all()
         shown.wait_for_cell(2)
         expect(shown.outputs(1)).to_contain_text("From worker 2:\tred", timeout=PATIENCE)
@@ -59,7 +59,7 @@ def test_late_text_is_in_its_cell_and_stays_there(tmp_path: Path, chromium: str)
 def test_a_block_takes_room_only_if_there_is_text(tmp_path: Path, chromium: str, late: str, takes_room: bool) -> None:
     nbformat.write(executed(late), tmp_path / "a.ipynb")
     with Lab(tmp_path, chromium) as lab, lab.page() as page:
-        _, height, _ = lab.open(page, "a.ipynb").outputs(0).evaluate(HEIGHTS)
+        _, height, _ = lab.open(page, tmp_path / "a.ipynb").outputs(0).evaluate(HEIGHTS)
         assert (height > 0) == takes_room
     exporter: Any = HTMLExporter
     html, _ = exporter(template_name="lab").from_notebook_node(executed(late))

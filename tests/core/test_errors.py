@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import pydist
-from pydist._errors import capture, remote_exception, unwrap
+from pydist._errors import capture, remote_exception, unwrap, words_of
 
 
 class Odd(Exception):
@@ -122,7 +122,7 @@ class TestEachKind:
 
     def test_its_text_names_the_worker(self, make: Make, kept: list[str], pickles: bool) -> None:
         found, error = remote(make()), make()
-        assert str(found) == f"On worker 2: {str(error) or type(error).__name__}"
+        assert str(found) == f"On worker 2: {words_of(error, 2) or type(error).__name__}"
 
 
 PICKLABLE = [(make, kept) for make, kept, pickles in ERRORS if pickles]

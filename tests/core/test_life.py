@@ -86,6 +86,45 @@ def test_workers_end_with_a_master_that_is_killed(work: str, tmp_path: Path) -> 
         master.stdout.close()
 
 
+def start_a_family(own_session: bool = False) -> tuple[int, list[int]]:
+    """Start a shell that starts others, as a careless cell does; return the worker's process id, and theirs."""
+    import subprocess
+
+    shell = "sleep 600 & echo $!; sh -c 'sleep 600 & echo $!; wait' & echo $!; wait"
+    family = subprocess.Popen(
+        ["sh", "-c", shell], stdout=subprocess.PIPE, text=True, start_new_session=own_session, bufsize=1
+    )
+    assert family.stdout is not None
+    return os.getpid(), [family.pid, *(int(family.stdout.readline()) for _ in range(3))]
+
+
+@pytest.mark.parametrize("how", ["removed", "killed", "restarted", "exited"])
+def test_what_a_worker_has_started_ends_with_it(pids: list[int], how: str) -> None:
+    (worker,) = pydist.addprocs(1)
+    ospid, family = pydist.remotecall_fetch(start_a_family, worker)
+    handles = [os.pidfd_open(member) for member in family]
+    if how == "removed":
+        pydist.rmprocs(worker, waitfor=LIMIT)
+    elif how == "killed":
+        os.kill(ospid, signal.SIGKILL)
+    elif how == "restarted":
+        pydist.restart(worker)
+    else:
+        pydist.remote_do(os._exit, worker, 3)
+    for handle in handles:
+        assert select.select([handle], [], [], LIMIT)[0], "a process of the worker is left"
+        os.close(handle)
+    pydist.rmprocs(worker, waitfor=LIMIT)
+
+
+def test_what_has_a_session_of_its_own_stays(pids: list[int]) -> None:
+    (worker,) = pydist.addprocs(1)
+    _, family = pydist.remotecall_fetch(start_a_family, worker, own_session=True)
+    pydist.rmprocs(worker, waitfor=LIMIT)
+    assert all(map(is_alive, family))
+    os.killpg(family[0], signal.SIGKILL)
+
+
 LAST = """
 import sys
 sys.path.insert(0, sys.argv[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 
@@ -69,6 +70,7 @@ def test_other_threads_have_no_limit() -> None:
     ("code", "sentence"),
     [
         ("input('name? ')", "worker {} has no keyboard: call input() in process 1"),
+        ("import getpass; getpass.getpass('password? ')", "worker {} has no keyboard: call input() in process 1"),
         ("breakpoint()", "worker {} has no console for breakpoint()"),
     ],
 )
@@ -78,3 +80,16 @@ def test_a_worker_without_a_user_says_so(pids: list[int], code: str, sentence: s
     text = str(caught.value.captured.ex)
     assert text.startswith(sentence.format(pids[0]))
     assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("code", "called"),
+    [("import sys; sys.exit(3)", "3"), ("exit()", ""), ("quit('enough')", "'enough'"), ("raise SystemExit", "")],
+)
+def test_a_call_that_exits_ends_and_the_worker_stays(pids: list[int], code: str, called: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        pydist.everywhere(code, pids[0])
+    assert str(caught.value) == (
+        f"On worker {pids[0]}: sys.exit({called}) ended the call, not the worker; rmprocs({pids[0]}) would"
+    )
+    assert pydist.remotecall_fetch(lambda: sys.stdin.read(), pids[0]) == ""

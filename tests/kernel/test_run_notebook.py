@@ -72,12 +72,15 @@ def test_a_cell_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "how"), [("os._exit(3)", "exit code 3"), ("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL")]
 )
-def test_a_kernel_that_dies_is_told(tmp_path: Path, code: str, how: str) -> None:
-    save(tmp_path / "a.ipynb", "print('before')", f"import os, signal; {code}")
-    done = pydist("run", "a.ipynb", "-o", "out.ipynb", folder=tmp_path)
+def test_a_kernel_that_dies_is_told_and_its_workers_are_gone(tmp_path: Path, code: str, how: str) -> None:
+    told = "import os, signal, pydist\nprint(*[pydist.remotecall_fetch(os.getpid, pid) for pid in pydist.workers()])"
+    save(tmp_path / "a.ipynb", told, f"pydist.remote_do(eval, 2, 'pow(3, 10**9)'); {code}")
+    done = pydist("run", "a.ipynb", "-p", "2", "-o", "out.ipynb", folder=tmp_path)
     assert done.returncode == 1
     assert done.stderr.endswith(f"pydist: a.ipynb: the kernel died in cell 2/2 ({how})\n")
-    assert read(tmp_path / "out.ipynb")[0] == "before\n"
+    workers = [Path("/proc", ospid) for ospid in read(tmp_path / "out.ipynb")[0].split()]
+    assert len(workers) == 2
+    assert not any(worker.exists() for worker in workers)
 
 
 @kernel

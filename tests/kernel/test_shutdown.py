@@ -16,6 +16,8 @@ from tests.kernel.driver import LiveKernel
 
 pytestmark = [pytest.mark.kernel, pytest.mark.processes, pytest.mark.slow]
 
+# Within a second, on a machine that does nothing else.
+SOON = 3.0
 # All of them never end by themselves, and the second and third do not listen to anything.
 WORK = [
     "lambda: __import__('time').sleep(600)",
@@ -94,7 +96,25 @@ def test_workers_do_not_outlive_a_kernel_that_is_killed(work: str) -> None:
         with watching(kernel.evaluate(OSPIDS)) as workers:
             assert kernel.run(f"start({work})").status == "ok"
             os.kill(kernel.ospid, signal.SIGKILL)
-            assert all_end_within(workers, 5.0)
+            assert all_end_within(workers, SOON)
+
+
+FAMILY = """
+def family():
+    import os, subprocess
+    shell = subprocess.Popen(["sh", "-c", "sleep 600 & echo $!; wait"], stdout=subprocess.PIPE)
+    return os.getpid(), shell.pid, int(shell.stdout.readline())
+"""
+
+
+def test_a_kernel_that_is_killed_in_a_cell_takes_workers_along_and_what_they_have_started() -> None:
+    with LiveKernel(workers=2) as kernel:
+        kernel.run(PREPARE + FAMILY)
+        family = kernel.evaluate("pydist.remotecall_fetch(family, 2)")
+        with watching([*family, *kernel.evaluate(OSPIDS)]) as processes:
+            kernel.begin(f"pydist.pmap(lambda _: ({WORK[0]})(), range(4))").wait_until_running()
+            os.kill(kernel.ospid, signal.SIGKILL)
+            assert all_end_within(processes, SOON)
 
 
 def test_workers_do_not_outlive_a_kernel_that_dies_by_itself() -> None:
@@ -102,7 +122,7 @@ def test_workers_do_not_outlive_a_kernel_that_dies_by_itself() -> None:
         kernel.run(PREPARE)
         with watching(kernel.evaluate(OSPIDS)) as workers:
             kernel.begin("import os; os._exit(1)")
-            assert all_end_within(workers, 5.0)
+            assert all_end_within(workers, SOON)
 
 
 def test_a_run_file_lives_as_long_as_the_kernel() -> None:

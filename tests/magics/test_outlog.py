@@ -41,6 +41,13 @@ def test_bytes_are_counted_not_characters() -> None:
     assert log.admit(2, "äöü\n") == ""
 
 
+def test_while_more_may_come_it_is_not_said_how_much_is_left_out() -> None:
+    log = OutputLog(limit=10)
+    log.admit(1, line(0) + line(1))
+    assert log.note(1, ended=False) == "... what follows is left out; %pydist output 1 shows all\n"
+    assert log.note(1) == ""
+
+
 def test_cells_do_not_share_their_limit() -> None:
     log = OutputLog(limit=10)
     assert log.admit(1, line(0)) == log.admit(2, line(0))

@@ -67,6 +67,23 @@ def test_pokes_within_a_period_are_answered_together() -> None:
         pacer.stop()
 
 
+def test_work_may_say_that_it_can_be_done_again_sooner() -> None:
+    work = Work()
+
+    def quick() -> float:
+        work()
+        return 0.001
+
+    pacer = Pacer(quick, period=1000.0)
+    try:
+        pacer.poke()
+        work.wait_for(1)
+        pacer.poke()
+        work.wait_for(2)
+    finally:
+        pacer.stop()
+
+
 def test_without_a_poke_there_is_no_thread(work: Work) -> None:
     before = threading.active_count()
     Pacer(work).stop()

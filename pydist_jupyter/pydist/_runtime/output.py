@@ -312,11 +312,15 @@ class Desk:
         """A request of this origin goes to ``pid``."""
         self._asked[pid] = origin, rid
 
-    def notice(self, text: str) -> None:
-        """Say something about the cluster itself, where the running cell shows it."""
+    def latest_origin(self, pid: int) -> int:
+        """Return the origin of the latest request to ``pid``; 0: there was none."""
+        return self._asked.get(pid, (0, 0))[0]
+
+    def notice(self, text: str, origin: int = 0) -> None:
+        """Say something about the cluster itself, in the cell of ``origin`` or else in the running one."""
         router = frontend.router()
         if router is not None:
-            router.text(router.origin(), "stderr", text.rstrip() + "\n")
+            router.text(origin or router.origin(), "stderr", text.rstrip() + "\n")
         else:
             _write_plainly(sys.stderr, text.rstrip() + "\n")
 

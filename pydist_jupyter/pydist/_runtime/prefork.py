@@ -62,6 +62,7 @@ def main(fd: int) -> None:
         for child in children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
+            _end_group(child)
         # Wait for them, so that whoever waits for this process knows that all are gone.
         for child in children:
             with contextlib.suppress(ChildProcessError):
@@ -117,7 +118,17 @@ def _reap(control: socket.socket, children: set[int]) -> None:
         if not pid:
             return
         children.discard(pid)
+        _end_group(pid)
         _tell(control, {"ended": pid, "status": os.waitstatus_to_exitcode(status)})
+
+
+def _end_group(worker: int) -> None:
+    """End what a worker has started and left, unless that has a session or group of its own.
+
+    The number of a group is not given to another process as long as one of the group lives.
+    """
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(worker, signal.SIGKILL)
 
 
 def _fork_all(

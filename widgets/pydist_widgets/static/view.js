@@ -36,7 +36,7 @@ class Grid {
       for (const { title, numeric } of columns) {
         this.head.append(make("th", { scope: "col", class: numeric ? "pydist-number" : "" }, title));
       }
-      if (this.buttons) this.head.append(make("th", { scope: "col" }, "actions"));
+      if (this.buttons) this.head.append(make("th", { scope: "col", class: "pydist-orders" }, "actions"));
     }
     const present = new Set(rows.map((row) => row.id));
     for (const [id, row] of this.rows) {
