@@ -50,7 +50,7 @@ class _News:
         self._told = 0
 
     def spread(self, node: Node) -> None:
-        """Return when everybody has been told of what is so now; who comes while others are told waits for one round."""
+        """Return when everybody knows what is so now; those who come while others are told share a round."""
         mine = self._latest = next(self._asked)
         with self._telling:
             if self._told < mine:

@@ -11,6 +11,7 @@ import pytest
 
 import pydist
 from pydist import _removal
+from pydist._runtime import joining
 from pydist._runtime.current import current_node
 from pydist._runtime.node import Node
 from tests.core.gates import LIMIT
@@ -32,7 +33,8 @@ def many(pids: list[int]) -> Iterator[list[int]]:
 def test_of_many_that_end_at_once_the_others_are_told_together(
     many: list[int], pids: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    node, tell, rounds = current_node(), _removal.tell_members, []
+    node, tell = current_node(), joining.tell_members
+    rounds: list[None] = []
     everybody_is_buried = threading.Event()
     departed: list[int] = []
 
@@ -51,7 +53,7 @@ def test_of_many_that_end_at_once_the_others_are_told_together(
     ends = [peer.gone for pid in many if (peer := node.peers.get(pid)) is not None]
     try:
         for ospid in [pydist.worker_info(pid).ospid for pid in many]:
-            os.kill(ospid, signal.SIGKILL)
+            os.kill(ospid or 0, signal.SIGKILL)
         assert all(gone.wait(LIMIT) for gone in ends)
     finally:
         node.departed.remove(note)

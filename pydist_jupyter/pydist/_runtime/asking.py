@@ -168,7 +168,7 @@ class Asking:
         return Prepared(number, connection)
 
     def map_prepared(self, prepared: Prepared, messages: Sequence[tuple[Slot, list[Any]]], flags: int = 0) -> None:
-        """Map a prepared function over lists of items; the answer to each is ``(values, failure or None)``.
+        """Map a prepared function over lists of items; the answer to each is an `Outcome`.
 
         Args:
             prepared: the function, which says where.
