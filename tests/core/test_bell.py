@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +83,10 @@ def test_a_worker_is_woken_once_or_twice_for_a_call_out_of_the_blue(pids: list[i
     ospid = pydist.remotecall_fetch(os.getpid, pid)
     calls = 10
 
+    never = threading.Event()
+
     def call_after_a_pause() -> None:
-        time.sleep(0.06)  # the measure is what a worker does in this time
+        never.wait(0.06)  # what a worker does in this time is what is measured
         pydist.remotecall_fetch(abs, pid, -1)
 
     for _ in range(6):  # until nobody tries any more whether the next one follows at once
@@ -99,7 +100,7 @@ def test_a_worker_is_woken_once_or_twice_for_a_call_out_of_the_blue(pids: list[i
 @pytest.mark.processes
 def test_what_comes_in_while_a_first_call_lasts_is_run_beside_it(pids: list[int]) -> None:
     gate = Gate(pids[0], "bell")
-    time.sleep(0.06)  # it rests
+    threading.Event().wait(0.06)  # it rests
     lasting = gate.start(7)
     assert pydist.remotecall(abs, pids[0], -1).fetch(LIMIT) == 1
     gate.open()
