@@ -163,17 +163,19 @@ class MainLane:
         while True:
             reader.serve(lambda: bool(inbox), spin=True)
             reader.leave()
-            while inbox:
+            # Whoever stands in takes from the inbox, too: both at once would begin calls out of their order.
+            while inbox and not reader.is_led:
+                # All this while the call is still in the inbox: whoever steps in now begins with it.
+                if self._rests:
+                    self._rests = False
+                    self._bell.arm()
                 try:
+                    if len(inbox) > 1 or inbox[0].asked & CUT:
+                        self._ring()  # others cannot wait for long, or what is not begun of it
                     call = inbox.popleft()
                 except IndexError:
                     break
                 self._count += 1
-                if self._rests:
-                    self._rests = False
-                    self._bell.arm()
-                if inbox or call.asked & CUT:
-                    self._ring()  # others cannot wait for long, or what is not begun of it
                 if turns.begin(call):
                     run(call)
                     while (following := turns.end(call)) is not None:
@@ -206,7 +208,7 @@ class MainLane:
             self._is_awake = False
             if not self._has_to_watch():
                 self._bell.wait()
-                seen, tick = self._count, _TICK
+                seen, tick = -1, _TICK  # who begins in this moment has a whole tick
             self._is_awake = True
             sleep(tick)
             self._flush_if_due()

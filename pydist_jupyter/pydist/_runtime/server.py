@@ -252,6 +252,11 @@ class Server:
                 finally:
                     connection.reading.release()
 
+    @property
+    def is_led(self) -> bool:
+        """Somebody serves."""
+        return self._lead.locked()
+
     def try_lead(self) -> bool:
         """Take the server's role if it is free."""
         return self._lead.acquire(False)
