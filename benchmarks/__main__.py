@@ -40,14 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"no such {what}: {name} (there are {', '.join(all_names)})", file=sys.stderr)
                 return 2
     rows = tuple(options.rows)
+    rounds = options.rounds or (1 if options.quick else 2 if options.growth else 3)
     if options.growth:
-        jobs = growth.jobs(quick=options.quick, rows=rows)
+        jobs = [growth.jobs(quick=options.quick, rows=rows, number=number) for number in range(rounds)]
     else:
         parts = [part for part in ("ready", "rows") if not rows or any(ROWS[key].part == part for key in rows)]
-        jobs = [Job(part, rows, quick=options.quick) for part in parts]
-    rounds = options.rounds or (1 if options.quick else 3)
+        jobs = [[Job(part, rows, quick=options.quick) for part in parts]] * rounds
     about = _about(options.peers)
-    answers = _run_all(systems, jobs, rounds, options.peers)
+    answers = _run_all(systems, jobs, options.peers)
     if options.json:
         options.json.write_text(json.dumps({"about": about, "answers": answers}, indent=1), encoding="utf-8")
     loads = [load for answer in answers for load in answer["load"]]
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
     parser.add_argument("--systems", type=names, default=[], help=f"some of {','.join(SYSTEMS)}")
     parser.add_argument("--rows", type=names, default=[], help=f"some of {','.join(ROWS)}")
-    parser.add_argument("--rounds", type=int, default=0, help="how often each system has its turn (3)")
+    parser.add_argument("--rounds", type=int, default=0, help="how often each system has its turn (3; growth: 2)")
     parser.add_argument("--quick", action="store_true", help="one round with fewer repeats")
     parser.add_argument("--growth", action="store_true", help="1 to 64 workers, 10^3 to 10^6 items, with the exponent")
     parser.add_argument("--json", type=Path, help="write every value of every round to this file")
@@ -96,16 +96,17 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def _run_all(systems: list[str], jobs: list[Job], rounds: int, folder: Path) -> list[dict[str, Any]]:
+def _run_all(systems: list[str], jobs: list[list[Job]], folder: Path) -> list[dict[str, Any]]:
+    """Run the jobs of each round."""
     _compile()
     answers = []
     with tempfile.TemporaryDirectory(prefix="pydist-benchmarks-", ignore_cleanup_errors=True) as temporary:
         place = Place(peers.python_of(folder), Path(temporary))
-        for number in range(rounds):
+        for number, jobs_now in enumerate(jobs):
             # Each round another one is the first, and nobody always follows the same neighbour's left-overs.
-            for job in jobs:
+            for job in jobs_now:
                 for key in _rotated(systems, number):
-                    print(f"round {number + 1} of {rounds}: {key} ({job.part}) …", file=sys.stderr, flush=True)
+                    print(f"round {number + 1} of {len(jobs)}: {key} ({job.part}) …", file=sys.stderr, flush=True)
                     answer = run(SYSTEMS[key], job, place)
                     if answer is not None:
                         answers.append({**answer, "round": number, "job": dataclasses.asdict(job)})

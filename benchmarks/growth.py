@@ -17,11 +17,11 @@ WORKERS = (1, 4, 16, 64)
 ITEMS = (10**3, 10**4, 10**5, 10**6)
 
 
-def jobs(*, quick: bool, rows: tuple[str, ...]) -> list[Job]:
-    """Return what is to be run, the small sizes first."""
+def jobs(*, quick: bool, rows: tuple[str, ...], number: int = 0) -> list[Job]:
+    """Return what is to be run in round ``number``, the small sizes first; the largest have one round."""
     parts = {row.part for key, row in GROWTH.items() if not rows or key in rows}
-    workers = [Job("workers", rows, workers=n, quick=quick) for n in (WORKERS[:3] if quick else WORKERS)]
-    items = [Job("items", rows, items=n, quick=quick) for n in (ITEMS[:3] if quick else ITEMS)]
+    workers = [Job("workers", rows, workers=n, quick=quick) for n in WORKERS[: 3 if quick or number else 4]]
+    items = [Job("items", rows, items=n, quick=quick) for n in ITEMS[: 2 if number else 3 if quick else 4]]
     return [job for job in (*workers, *items) if job.part in parts]
 
 

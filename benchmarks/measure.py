@@ -300,6 +300,7 @@ class Measurement:
             raise NotOffered from None
         a = np.random.default_rng(0).random(items)
         count = itertools.count(1)
+        self.system.broadcast(f, a[:10])  # numpy is imported there
 
         def broadcast() -> None:
             a[0] = next(count)

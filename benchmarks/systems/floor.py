@@ -10,12 +10,16 @@ import pickle
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from benchmarks import echo, work
 from benchmarks.measure import main
 from benchmarks.system import System
+
+#: Numbers in a message. A pickle of more than 64 KB tells the length of its first part only.
+_MOST = 4096
 
 
 class Floor(System):
@@ -72,7 +76,10 @@ class Floor(System):
         return values
 
     def _read(self, worker: int) -> None:
-        data = self.tails[worker] + echo.receive(self.socks[worker], self.tries)
+        received = echo.receive(self.socks[worker], self.tries)
+        if not received:
+            raise EOFError("the echo has ended")
+        data = self.tails[worker] + received
         start = 0
         while len(data) - start >= echo.HEAD:
             end = start + echo.HEAD + int.from_bytes(data[start + 3 : start + echo.HEAD], "little")
@@ -86,9 +93,10 @@ class Floor(System):
         if chunk == 1:
             return self.gather([self.submit(i % self.n, f, x) for i, x in enumerate(xs)])
         items = list(xs)
-        size = -(-len(items) // self.n)
-        parts = [items[i * size : (i + 1) * size] for i in range(self.n)]
-        return [x for part in self.gather([self.submit(i, f, part) for i, part in enumerate(parts)]) for x in part]
+        size = min(_MOST, -(-len(items) // self.n))
+        parts = [items[start : start + size] for start in range(0, len(items), size)]
+        handles = [self.submit(i % self.n, f, part) for i, part in enumerate(parts)]
+        return [x for part in self.gather(handles) for x in part]
 
     def loop(self, n: int) -> None:
         """Do one core's share of it, here; numbers of all sizes, as large ones take longer."""
@@ -122,6 +130,14 @@ class Floor(System):
         return target
 
     # ---- the rest
+
+    def channel(self) -> tuple[Callable[[Any], Any], Callable[[], Any]]:
+        """Go there twice for each item: to bring it, and to have it brought."""
+        items: deque[Any] = deque()
+        return (
+            lambda x: items.append(self.call(0, work.noop, x)),
+            lambda: self.call(0, work.noop, items.popleft()),
+        )
 
     def everywhere(self) -> None:
         data = pickle.dumps(((None,), {}), 5)

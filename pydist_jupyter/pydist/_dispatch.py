@@ -33,7 +33,8 @@ __all__ = ["Chunk", "Dispatcher", "Mapped", "Task", "WorkerExitedException"]
 
 #: The thread waits so long for more work (seconds) before it ends: tasks that follow each other share it.
 _LINGER = 0.05
-#: While the chunks of a map take less than this (seconds), a second one waits at each worker, so that it never idles.
+#: While the chunks of a map take their worker less than this (seconds), a second one waits there, so that it never
+#: idles.
 _QUICK = 0.02
 
 
@@ -192,8 +193,8 @@ class Chunk(Task):
 
     def outcome(self, node: Node) -> Any:
         """Return the values and the failure."""
-        values, failure = super().outcome(node)
-        self.mapped.quick = time.monotonic() - self.sent < _QUICK
+        values, failure, took = super().outcome(node)
+        self.mapped.quick = took < _QUICK
         return values, None if failure is None else remote_exception(self.pid, failure)
 
 

@@ -79,8 +79,47 @@ def everywhere_log() -> EverywhereLog:
 
 def _replay(log: EverywhereLog, pids: list[int]) -> None:
     """Run the log on workers that have just joined."""
-    for entry in list(log):
-        _run_on(pids, entry, None)
+    # Objects go with their own statement: how they are sent depends on what the ones before it have defined.
+    for with_objects, entries in itertools.groupby(list(log), lambda entry: bool(entry.bindings)):
+        if with_objects:
+            for entry in entries:
+                _run_on(pids, entry, None)
+        else:
+            _run_all_on(pids, list(entries))
+
+
+def _run_all_on(pids: list[int], entries: list[Entry]) -> None:
+    """Run entries one after the other on each of some workers, at the cost of one."""
+    node = current_node()
+    with Once(node.pool) as once:
+        alike = once if len(pids) > 1 else None
+        futures = [(pid, begin(_run_all, pid, ([tuple(entry) for entry in entries],), {}, alike)) for pid in pids]
+    failures: list[Exception] = []
+    try:
+        for pid, future in futures:
+            try:
+                _note_own(node, pid, *future.fetch())
+            except Exception as error:
+                failures.append(error)
+    except BaseException:
+        for _, future in futures:
+            future.cancel()
+        raise
+    if failures:
+        if len(pids) == 1:
+            raise failures[0]
+        raise CompositeException(f"{len(failures)} of {len(pids)} processes failed", failures)
+
+
+def _run_all(entries: list[tuple[str, str, dict[str, Any], str]]) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
+    """Run entries here; return the names bound and the digests of classes, see `_run`."""
+    names: dict[str, None] = {}
+    classes: dict[bytes, None] = {}
+    for entry in entries:
+        _, bound, defined = _run(*entry)
+        names.update(dict.fromkeys(bound))
+        classes.update(dict.fromkeys(defined))
+    return tuple(names), tuple(classes)
 
 
 def everywhere(

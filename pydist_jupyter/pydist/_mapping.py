@@ -311,13 +311,14 @@ class Run:
         # From the sending to the noting no interrupt: what is sent must be known, or nobody stops it.
         shield = shield_of_this_thread()
         shield.raise_()
-        now = time.monotonic()
+        now, written = time.monotonic(), prepared.connection.bytes_out
         try:
             for message in messages:
                 place.flying.append(message)
                 message.position = len(place.flying)
                 message.sent = now
             self.node.map_prepared(prepared, [(message, message.items) for message in messages], self._flags)
+            self._pace.weigh((prepared.connection.bytes_out - written) // len(messages))
         except Exception:
             pending = prepared.connection.pending
             place.flying = [message for message in place.flying if message.done or message.rid in pending]
@@ -350,11 +351,11 @@ class Run:
             self._return(message, 0)
             return
         try:
-            values, failure = self.node.value_of(message)
+            values, failure, took = self.node.value_of(message)
         except Exception as error:
             self._take_loss(message, error)
             return
-        self._pace.note((time.monotonic() - message.sent) / message.position, len(message.items))
+        self._pace.note((time.monotonic() - message.sent) / message.position, took, len(message.items))
         n, indices, items = len(values), message.indices, message.items
         self._results.put(indices[:n], values)
         self._view.done += n

@@ -24,6 +24,8 @@ _QUICK = 0.02
 #: together, which costs the less the more they are.
 _AHEAD = 0.002
 _DEPTH = 16
+#: And no more than so many bytes, beyond the second message.
+_HEAVY = 1 << 20
 _WAITING = 64
 
 
@@ -44,9 +46,18 @@ class Pace:
         #: How many workers there are now.
         self.workers = 1
         self._total = total
+        #: So many messages are not too much to lie at a worker.
+        self._light = _DEPTH
 
-    def note(self, each: float, n: int) -> None:
-        """A message with ``n`` items has taken ``each`` seconds: more while they are quick, less when they are slow."""
+    def note(self, each: float, took: float, n: int) -> None:
+        """A message with ``n`` items has been answered: more while they are quick, less when they are slow.
+
+        Args:
+            each: seconds from one message to the next, as seen from here.
+            took: those of them in which the worker was at it. The rest it may have waited for a CPU, and would wait
+                less often if more came at once.
+            n: how many items.
+        """
         if self.auto and n == self.size:
             if each < _TARGET:
                 # Of the time of a quick one the most is the way there and back, which more items do not make longer.
@@ -54,10 +65,14 @@ class Pace:
                 self.size = min(self._most(), more)
             elif each > 4 * _TARGET and n > 1:
                 self.size = n // 2
-        if each >= _QUICK:
+        if took >= _QUICK:
             self.depth = 1
         else:
-            self.depth = max(2, min(_DEPTH, int(_AHEAD / max(each, 1e-6)), _WAITING // self.size))
+            self.depth = max(2, min(_DEPTH, int(_AHEAD / max(took, 1e-6)), _WAITING // self.size, self._light))
+
+    def weigh(self, size: int) -> None:
+        """A message had so many bytes: few large ones wait at a worker, however quick they are."""
+        self._light = _HEAVY // max(1, size)
 
     def note_cut(self, kept: int) -> None:
         """A message lasts longer than was thought: only ``kept`` of its items are done there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import socket
@@ -39,6 +40,29 @@ def master_only() -> Node:
     return node
 
 
+class _News:
+    """Tells everybody who is there. Of many that end at the same time, each would tell all the others."""
+
+    def __init__(self) -> None:
+        self._telling = threading.Lock()
+        self._asked = itertools.count(1)
+        self._latest = 0
+        self._told = 0
+
+    def spread(self, node: Node) -> None:
+        """Return when everybody knows what is so now; those who come while others are told share a round."""
+        mine = self._latest = next(self._asked)
+        with self._telling:
+            if self._told < mine:
+                told = self._latest
+                tell_members(node)
+                write_runfile(node)
+                self._told = told
+
+
+_news = _News()
+
+
 def lost(node: Node, connection: Connection) -> None:
     """A worker's stream has ended: find out why, tell everybody, fail its calls. In a thread of its own."""
     pid = connection.pid
@@ -73,8 +97,7 @@ def lost(node: Node, connection: Connection) -> None:
     node.desk.forget(pid)
     for departed in list(node.departed):
         departed(pid)
-    tell_members(node)
-    write_runfile(node)
+    _news.spread(node)
     peer.gone.set()
 
 
@@ -231,10 +254,9 @@ def write_runfile(node: Node) -> None:
     """Note which processes are ours, for `pydist ps` and `pydist clean`."""
     from pydist import runfiles
 
-    runfiles.write(
-        [
-            (peer.pid, peer.details["ospid"], None)
-            for peer in node.peers.all()
-            if peer.details.get("host") == socket.gethostname()
-        ]
-    )
+    here = socket.gethostname()
+    ours = [peer for peer in node.peers.all() if peer.details.get("host") == here]
+    for peer in ours:
+        if peer.born is None:
+            peer.born = runfiles.start_time(peer.details["ospid"])
+    runfiles.write([(peer.pid, peer.details["ospid"], peer.born) for peer in ours])

@@ -87,7 +87,7 @@ COMM = 24  # what the front end says to a widget of this worker
 # Flags
 KEEP = 1  # CALL: keep the result there, answer DONE
 QUIET = 2  # CALL: no answer at all (remote_do)
-MAP = 32  # CALL: the body is a list of items; answer (values, failure or None), stopping at the first failure
+MAP = 32  # CALL: the body is a list of items; answer (values, failure or None, seconds), stopping at the first failure
 CUT = 4  # CALL with MAP: what has not begun when the call lasts may be given back
 STAR = 8  # CALL with MAP: the items are argument tuples
 REFS = 64  # the body has references in it: whoever drops the frame unread must let go of them

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 from collections.abc import Callable, Sequence
+from time import monotonic
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple
 
@@ -24,10 +25,12 @@ from pydist._protocol.frames import (
     Frame,
     pack,
 )
+from pydist._runtime import load
 from pydist._runtime.connection import Connection
 from pydist._runtime.current import CURRENT_CALL
 from pydist._runtime.definitions import Definitions
 from pydist._runtime.failures import decode_failure
+from pydist._runtime.load import SMALL
 from pydist._runtime.namespaces import namespace
 from pydist._runtime.once import Buffer, Once
 from pydist._runtime.output import Desk
@@ -98,6 +101,8 @@ class Asking:
             Exception: what pickling the arguments raised; nothing was sent.
         """
         connection = self.peers.connection(pid)
+        if connection.pending and connection.load.holds_back(args, kwargs):
+            self._wait_for_room(connection)
         slot = Slot(self.next_id(), connection, self.origin())
         knowledge = connection.knowledge
         if flags & KEEP:
@@ -145,6 +150,7 @@ class Asking:
             number, ahead, data, buffers = _encode_call(job, f, args, kwargs)
             self._send_job(connection, slot, job, ahead, CALL, data, buffers, number, QUIET)
         connection.pending.pop(slot.rid, None)
+        connection.load.take_off(slot.rid)
 
     # ---- a function for many calls
 
@@ -170,7 +176,7 @@ class Asking:
         return Prepared(number, connection)
 
     def map_prepared(self, prepared: Prepared, messages: Sequence[tuple[Slot, list[Any]]], flags: int = 0) -> None:
-        """Map a prepared function over lists of items; the answer to each is ``(values, failure or None)``.
+        """Map a prepared function over lists of items; the answer to each is an `Outcome`.
 
         Args:
             prepared: the function, which says where.
@@ -195,6 +201,8 @@ class Asking:
     def call_numbered(self, prepared: Prepared, args: tuple[Any, ...], kwargs: dict[str, Any], flags: int) -> Slot:
         """Call a prepared function once."""
         connection = prepared.connection
+        if connection.pending and connection.load.holds_back(args, kwargs):
+            self._wait_for_room(connection)
         slot = Slot(self.next_id(), connection, self.origin())
         with connection.knowledge.lock:
             job = Outgoing(self.definitions, connection.knowledge)
@@ -236,6 +244,16 @@ class Asking:
         finally:
             shield.lower()
 
+    def _wait_for_room(self, connection: Connection) -> None:
+        """Let a peer that does not keep up answer some of what it has; for a while, see `Load`."""
+        shield, deadline = shield_of_this_thread(), monotonic() + load.PATIENCE
+        while connection.load.is_full and not shield.pending and (left := deadline - monotonic()) > 0:
+            pending = list(connection.pending.values())
+            if not pending:
+                return
+            # Not for the very first: there should be room for some, or each would wait anew.
+            self.wait(pending[len(pending) // 4], min(left, load.LOOK))
+
     def ask(self, connection: Connection, slot: Slot, data: bytes, buffers: Any = ()) -> None:
         """Write a request whose answer goes to ``slot``.
 
@@ -243,6 +261,8 @@ class Asking:
             ProcessExitedException: the peer is gone.
         """
         connection.pending[slot.rid] = slot
+        if buffers or len(data) > SMALL:
+            connection.load.add(slot.rid, len(data) + sum(map(len, buffers)))
         if slot.origin:
             self.desk.asked(connection.pid, slot.origin, slot.rid)
         try:

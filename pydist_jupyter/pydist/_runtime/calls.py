@@ -20,7 +20,7 @@ from pydist._protocol.frames import ASK, BACK, DONE, ENDED, INLINE, KEEP, MAP, Q
 from pydist._runtime import coroutines
 from pydist._runtime.current import CURRENT_CALL
 from pydist._runtime.failures import encode_failure, qualified
-from pydist._runtime.mapped import Items, run_item, run_items
+from pydist._runtime.mapped import Items, Outcome, run_item, run_items
 from pydist._runtime.pickling import Outgoing, are_plain, decode, is_plain
 from pydist._runtime.shield import MAIN, Shield, shield_of_this_thread, strike
 from pydist._runtime.store import Carried
@@ -300,7 +300,7 @@ class Executor:
                     raise
                 except BaseException as error:
                     if asked & MAP and isinstance(error, Exception):
-                        value = self._up_to_what_cannot_be_sent(connection, value[0])
+                        value = self._up_to_what_cannot_be_sent(connection, value)
                         self._node.send_value(connection, RESULT, call.rid, value, origin=call.origin, flags=flags)
                     else:
                         error.add_note(_about(value))
@@ -329,10 +329,9 @@ class Executor:
         if connection is not None:
             connection.flush_outbox()
 
-    def _up_to_what_cannot_be_sent(
-        self, connection: Connection, values: list[Any]
-    ) -> tuple[list[Any], CapturedException]:
+    def _up_to_what_cannot_be_sent(self, connection: Connection, outcome: Outcome) -> Outcome:
         """Return what a map's call answers if one of its results cannot be pickled: as if that item had failed."""
+        values, _, took = outcome
         sendable: list[Any] = []
         for value in values:
             try:
@@ -340,9 +339,9 @@ class Executor:
                     Outgoing(self._node.definitions, connection.knowledge).encode(value)
             except Exception as error:
                 error.add_note(_about(value))
-                return sendable, capture(error, _HIDE)
+                return sendable, capture(error, _HIDE), took
             sendable.append(value)
-        return [], capture(pickle.PicklingError("the results of a batch cannot be sent together"), _HIDE)
+        return [], capture(pickle.PicklingError("the results of a batch cannot be sent together"), _HIDE), took
 
     def fail(self, call: Call, error: BaseException, stray: int = 0) -> None:
         """The call has ended with an exception; ``STRAY``: it goes on, but its answer is given now."""
@@ -482,7 +481,7 @@ class Executor:
             self.fail(call, KeyboardInterrupt("interrupted, but the call does not listen and goes on there"), STRAY)
 
 
-def _is_plain_batch(values: list[Any], failure: CapturedException | None) -> bool:
+def _is_plain_batch(values: list[Any], failure: CapturedException | None, took: float) -> bool:
     return failure is None and are_plain(values)
 
 

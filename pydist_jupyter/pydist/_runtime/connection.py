@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydist._errors import ProcessExitedException
 from pydist._protocol.frames import Frame, FrameParser, Loan
 from pydist._runtime.buffers import allocate
+from pydist._runtime.load import Load
 from pydist._runtime.poller import READ, WRITE, Poller
 from pydist._runtime.shield import LOOK, Shield, shield_of_this_thread
 from pydist._runtime.slots import Slot
@@ -46,6 +47,8 @@ class Connection:
         self.fd = sock.fileno()
         self.pid = pid
         self.pending: dict[int, Slot] = {}
+        #: How much of it lies there.
+        self.load = Load(self.pending)
         self.reading = allocate_lock()
         self.closed = False
         #: Why the peer is gone, once that is known and its requests have failed.

@@ -14,6 +14,8 @@ from collections import deque
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
+from pydist._protocol.frames import CUT
+from pydist._runtime.bell import make_bell
 from pydist._runtime.calls import Call, Executor
 from pydist._runtime.shield import MAIN, shield_of_this_thread
 from pydist._runtime.turns import Turns
@@ -27,10 +29,10 @@ __all__ = ["Lanes", "MainLane"]
 
 #: A pooled thread without work ends after so many seconds.
 _IDLE = 10.0
-#: How often the watch thread looks whether the main thread is still in the same call.
+#: How often the watch thread looks whether the main thread is still in the same call, while there are calls.
 _TICK = 0.001
-#: It stops looking after so many ticks without any call.
-_QUIET_TICKS = 50
+#: The same while that call reads for itself.
+_LONGEST_TICK = 0.016
 #: Lines that follow each other within this time (seconds) are sent together.
 _FLUSH = 0.01
 
@@ -129,23 +131,27 @@ class MainLane:
         self._executor = executor
         self._on_tick = tick
         self._count = 0
-        self._parked = allocate_lock()
-        self._parked.acquire()
-        self._is_parked = True
+        #: Wakes the watch thread.
+        self._bell = make_bell(reader.poller)
+        #: Nobody needs to: it looks every tick.
+        self._is_awake = False
+        #: The main thread has nothing to do. While it has, the bell is armed, or has rung.
+        self._rests = True
         #: When `tick` is to be called, or None.
         self._due: float | None = None
         lanes.waits = self._look_soon
+        reader.rests = self._rest
 
     def _look_soon(self) -> None:
         """Something waits for its turn: have it looked after."""
-        self._wake()
+        self._ring()
         self._reader.kick()
 
     def flush_soon(self) -> None:
         """Have `tick` called in a few milliseconds."""
         if self._due is None:
             self._due = monotonic() + _FLUSH
-            self._wake()
+            self._ring()
             self._reader.kick()
 
     def run(self) -> None:
@@ -157,14 +163,19 @@ class MainLane:
         while True:
             reader.serve(lambda: bool(inbox), spin=True)
             reader.leave()
-            while inbox:
+            # Whoever stands in takes from the inbox, too: both at once would begin calls out of their order.
+            while inbox and not reader.is_led:
+                # All this while the call is still in the inbox: whoever steps in now begins with it.
+                if self._rests:
+                    self._rests = False
+                    self._bell.arm()
                 try:
+                    if len(inbox) > 1 or inbox[0].asked & CUT:
+                        self._ring()  # others cannot wait for long, or what is not begun of it
                     call = inbox.popleft()
                 except IndexError:
                     break
                 self._count += 1
-                if self._is_parked:
-                    self._wake()
                 if turns.begin(call):
                     run(call)
                     while (following := turns.end(call)) is not None:
@@ -175,35 +186,40 @@ class MainLane:
             self._executor.flush()
             reader.lead()
 
-    def _wake(self) -> None:
-        if self._is_parked:
-            self._is_parked = False
-            self._parked.release()
+    def _rest(self) -> None:
+        """The main thread is about to sleep in the poller."""
+        if not self._rests:
+            self._rests = True
+            self._bell.disarm()
+
+    def _ring(self) -> None:
+        if not self._is_awake:
+            self._is_awake = True
+            self._bell.ring()
+
+    def _has_to_watch(self) -> bool:
+        return not self._rests or self._due is not None or self._lanes.turns.next_look() is not None
 
     def _watch(self) -> None:
         """Stand in as the reader while the main thread is in one call for longer than a tick."""
-        reader = self._reader
+        reader, seen, tick = self._reader, 0, _TICK
         while True:
-            self._parked.acquire()
-            quiet, last = 0, -1
-            while quiet < _QUIET_TICKS or self._due is not None or self._lanes.turns.next_look() is not None:
-                sleep(_TICK)
-                self._flush_if_due()
-                self._executor.flush()
-                self._lanes.give_back()
-                count = self._count
-                if count == last and reader.try_lead():
-                    self._stand_in()
-                    quiet = 0
-                    continue
-                quiet = quiet + 1 if count == last else 0
-                last = count
-            self._is_parked = True
-            self._wake_if_due()  # asked for in this moment
-
-    def _wake_if_due(self) -> None:
-        if self._due is not None:
-            self._wake()
+            # In this order: who finds it awake relies on what is looked at afterwards.
+            self._is_awake = False
+            if not self._has_to_watch():
+                self._bell.wait()
+                seen, tick = -1, _TICK  # who begins in this moment has a whole tick
+            self._is_awake = True
+            sleep(tick)
+            self._flush_if_due()
+            self._executor.flush()
+            self._lanes.give_back()
+            if self._rests or self._count != seen:
+                seen, tick = self._count, _TICK
+            elif reader.try_lead():
+                self._stand_in()
+            else:
+                tick = min(2 * tick, _LONGEST_TICK)  # the call waits for something, and reads itself meanwhile
 
     def _flush_if_due(self) -> float | None:
         """Return how long there is still to wait, None if nothing waits."""

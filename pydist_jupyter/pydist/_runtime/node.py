@@ -166,6 +166,8 @@ class Node(Asking):
 
     def _settle(self, connection: Connection, frame: Frame) -> None:
         slot = connection.pending.pop(frame.rid, None)
+        if connection.load.sizes:
+            connection.load.take_off(frame.rid)
         peer = self.peers.get(connection.pid)
         if peer is not None:
             peer.done += 1
@@ -187,6 +189,7 @@ class Node(Asking):
             if slot is not None:
                 slot.cut(frame.aux)
         elif (slot := connection.pending.pop(frame.rid, None)) is not None:
+            connection.load.take_off(frame.rid)
             slot.settle(frame)
 
     def discard(self, frame: Frame | None) -> None:

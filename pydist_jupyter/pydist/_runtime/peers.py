@@ -25,6 +25,7 @@ class Peer:
 
     __slots__ = (
         "address",
+        "born",
         "config",
         "connection",
         "details",
@@ -54,6 +55,8 @@ class Peer:
         #: With which options it was launched.
         self.params: dict[str, Any] = {}
         self.started = 0.0
+        #: What `runfiles.start_time` says of it.
+        self.born: int | None = None
         self.done = 0
         #: How many of our calls it has answered after an interrupt that they did not listen to.
         self.strays = 0

@@ -60,6 +60,8 @@ class Server:
         self._lost = lost
         self._after = after
         self._tidy = tidy
+        #: Called when a worker's main lane is about to sleep.
+        self.rests: Callable[[], None] = lambda: None
         self._connections: dict[int, Connection] = {}
         self._others: dict[int, Callable[[], None]] = {}
         self._parked: set[Connection] = set()
@@ -130,8 +132,7 @@ class Server:
     def write_soon(self, connection: Connection) -> None:
         """Have written what a stream holds back; within a few milliseconds, if nothing else is sent before."""
         self._held.append(connection)
-        if self._lead.locked():
-            self.kick()
+        self.kick()
 
     # ---- serving
 
@@ -170,6 +171,8 @@ class Server:
                     self._in_a_row += 1
                     continue
             self._in_a_row = 0
+            if spin and wait:
+                self.rests()
             start = monotonic()
             for fd, events in poll(wait):
                 self._serve_one(fd, events)
@@ -248,6 +251,11 @@ class Server:
                     connection.watch()
                 finally:
                     connection.reading.release()
+
+    @property
+    def is_led(self) -> bool:
+        """Somebody serves."""
+        return self._lead.locked()
 
     def try_lead(self) -> bool:
         """Take the server's role if it is free."""
