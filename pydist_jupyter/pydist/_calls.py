@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydist._futures import Future, start, start_prepared
 from pydist._ids import RRID
 from pydist._protocol.frames import QUIET
-from pydist._runtime.calls import Call
+from pydist._runtime.call import Call
 from pydist._runtime.current import current_node
 from pydist._runtime.node import Node
 from pydist._runtime.once import Once

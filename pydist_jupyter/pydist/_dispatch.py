@@ -21,7 +21,7 @@ from pydist._calls import _start_here
 from pydist._errors import ProcessExitedException, remote_exception
 from pydist._protocol.frames import BACK, STAR
 from pydist._runtime.asking import Prepared
-from pydist._runtime.calls import Call
+from pydist._runtime.call import Call
 from pydist._runtime.current import CURRENT_CALL
 from pydist._runtime.mapped import Items, run_items
 from pydist._runtime.node import Node

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydist._errors import RemoteException
 from pydist._protocol.frames import INLINE
 from pydist._refs import Reference
-from pydist._runtime.calls import Call
+from pydist._runtime.call import Call
 from pydist._runtime.slots import Slot
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from pydist._ids import NULL_ID, RRID
-from pydist._runtime.calls import LATER, Call
+from pydist._runtime.call import LATER, Call
 from pydist._runtime.current import current_node
 from pydist._runtime.node import Node
 from pydist._runtime.pickling import current_job

@@ -14,7 +14,7 @@ from pydist._channels import Channel
 from pydist._errors import InvalidStateException, RemoteException
 from pydist._ids import RRID
 from pydist._refs import Reference
-from pydist._runtime.calls import LATER, Call
+from pydist._runtime.call import LATER, Call
 from pydist._runtime.current import current_node
 from pydist._runtime.node import Node
 from pydist._runtime.slots import Slot

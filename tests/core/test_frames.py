@@ -10,7 +10,7 @@ from hypothesis import example, given, strategies as st
 
 from pydist._protocol import frames
 from pydist._protocol.frames import Frame, FrameParser, Loan, pack, pack_sizes
-from pydist._runtime.calls import DRAIN, LOST
+from pydist._runtime.answers import DRAIN, LOST
 
 #: (kind, flags, rid, aux, origin, body, buffers)
 Message = tuple[int, int, int, int, int, bytes, tuple[bytes, ...]]

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from pydist._runtime.calls import Call
+    from pydist._runtime.call import Call
     from pydist._runtime.node import Node
 
 __all__ = [

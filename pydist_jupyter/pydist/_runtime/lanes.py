@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from pydist._protocol.frames import CUT
 from pydist._runtime.bell import make_bell
-from pydist._runtime.calls import Call, Executor
+from pydist._runtime.call import Call
+from pydist._runtime.calls import Executor
 from pydist._runtime.shield import MAIN, shield_of_this_thread
 from pydist._runtime.turns import Turns
 

@@ -38,8 +38,10 @@ from pydist._protocol.frames import (
     Frame,
     pack,
 )
+from pydist._runtime.answers import DRAIN, LOST, STRAY
 from pydist._runtime.asking import Asking, another
-from pydist._runtime.calls import DRAIN, LOST, STRAY, Call, Executor
+from pydist._runtime.call import Call
+from pydist._runtime.calls import Executor
 from pydist._runtime.connection import Connection
 from pydist._runtime.definitions import Definitions
 from pydist._runtime.failures import decode_failure

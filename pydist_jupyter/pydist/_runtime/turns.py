@@ -14,7 +14,7 @@ from collections import deque
 from time import monotonic
 
 from pydist._protocol.frames import CUT, MAP
-from pydist._runtime.calls import Call
+from pydist._runtime.call import Call
 
 __all__ = ["Turns"]
 
