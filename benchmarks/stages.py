@@ -22,9 +22,10 @@ from benchmarks import work
 from pydist._protocol.frames import CALL, KEEP, MAP, RESULT, Frame, FrameParser, pack
 from pydist._runtime.connection import Connection
 from pydist._runtime.current import set_default_node
+from pydist._runtime.knowledge import Knowledge
 from pydist._runtime.node import Node
 from pydist._runtime.peers import Peer
-from pydist._runtime.pickling import Knowledge, is_plain
+from pydist._runtime.pickling import is_plain
 from pydist._runtime.shield import MAIN
 from pydist._runtime.slots import Slot
 from pydist.worker import _Output

@@ -21,9 +21,9 @@ from pydist._runtime import coroutines
 from pydist._runtime.alarm import TimeUp, time_limit
 from pydist._runtime.current import current_node
 from pydist._runtime.definitions import digest_of
+from pydist._runtime.knowledge import ABSENT
 from pydist._runtime.node import Node
 from pydist._runtime.once import Once
-from pydist._runtime.pickling import ABSENT
 from pydist._runtime.slots import Slot
 from pydist._runtime.sources import identity
 

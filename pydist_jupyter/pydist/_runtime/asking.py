@@ -1,4 +1,4 @@
-"""The half of a node that asks: requests, their slots, and what must be sent ahead of them."""
+"""The half of a node that asks: requests, and waiting for their answers."""
 
 from __future__ import annotations
 
@@ -10,39 +10,31 @@ from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple
 
 from pydist import frontend
-from pydist._errors import ProcessExitedException
 from pydist._protocol.frames import (
     ASK,
     CALL,
-    CANCEL,
     ERROR,
     FUNCTION,
-    HOLD,
     KEEP,
     MAP,
-    NAMES,
     QUIET,
     Frame,
     pack,
 )
 from pydist._runtime import load
 from pydist._runtime.connection import Connection
-from pydist._runtime.current import CURRENT_CALL
-from pydist._runtime.definitions import Definitions
 from pydist._runtime.failures import decode_failure
-from pydist._runtime.load import SMALL
+from pydist._runtime.knowledge import Knowledge
 from pydist._runtime.namespaces import namespace
 from pydist._runtime.once import Buffer, Once
-from pydist._runtime.output import Desk
-from pydist._runtime.peers import Peers
-from pydist._runtime.pickling import Knowledge, Outgoing, are_plain, decode, is_plain
+from pydist._runtime.pickling import Outgoing, are_plain, decode, is_plain
 from pydist._runtime.pieces import pieces
 from pydist._runtime.reader import Reader
+from pydist._runtime.sending import Sending
 from pydist._runtime.shield import MAIN, shield_of_this_thread
 from pydist._runtime.shortcuts import note_shortcut, number_by_shortcut
 from pydist._runtime.slots import Slot
 from pydist._runtime.sources import identity
-from pydist._runtime.store import Store
 
 __all__ = ["Asking", "Prepared"]
 
@@ -60,30 +52,17 @@ class Prepared(NamedTuple):
     connection: Connection
 
 
-class Asking:
+class Asking(Sending):
     """What a process needs to ask others; `Node` adds the answering."""
 
-    pid: int
-    definitions: Definitions
-    store: Store
-    desk: Desk
-    peers: Peers
     reader: Reader
 
     def __init__(self) -> None:
-        self.next_id = itertools.count(1).__next__
+        super().__init__()
         #: Called with the origin whose requests are to be interrupted: by those who would send more.
         self.stopping: list[Callable[[int], None]] = []
 
     # ---- asking others
-
-    def origin(self) -> int:
-        """Return the origin for a call that starts now in this thread."""
-        call = CURRENT_CALL.get()
-        if call is not None:
-            return call.origin
-        router = frontend.router()
-        return router.origin() if router is not None else 0
 
     def call(
         self,
@@ -152,6 +131,30 @@ class Asking:
         connection.pending.pop(slot.rid, None)
         connection.load.take_off(slot.rid)
 
+    def ask_verb(self, pid: int, verb: int, arguments: Any) -> Slot:
+        """Ask another process for a verb of its runtime."""
+        connection = self.peers.connection(pid)
+        slot = Slot(self.next_id(), connection, self.origin())
+        if is_plain(arguments):
+            self.ask(connection, slot, pack(ASK, slot.rid, _dumps(arguments, 5), verb, slot.origin))
+            return slot
+        knowledge = connection.knowledge
+        with knowledge.lock:
+            job = Outgoing(self.definitions, knowledge)
+            data, buffers = job.encode(arguments)
+            self._send_job(connection, slot, job, b"", ASK, data, buffers, verb, 0)
+        return slot
+
+    def _wait_for_room(self, connection: Connection) -> None:
+        """Let a peer that does not keep up answer some of what it has; for a while, see `Load`."""
+        shield, deadline = shield_of_this_thread(), monotonic() + load.PATIENCE
+        while connection.load.is_full and not shield.pending and (left := deadline - monotonic()) > 0:
+            pending = list(connection.pending.values())
+            if not pending:
+                return
+            # Not for the very first: there should be room for some, or each would wait anew.
+            self.wait(pending[len(pending) // 4], min(left, load.LOOK))
+
     # ---- a function for many calls
 
     def prepare(self, pid: int, f: Any, once: Once | None = None) -> Prepared:
@@ -216,153 +219,6 @@ class Asking:
             prepared.connection.hold(pack(FUNCTION, 0, b"", prepared.number))
             self.reader.write_soon(prepared.connection)
 
-    # ---- writing requests
-
-    def _send_job(
-        self,
-        connection: Connection,
-        slot: Slot,
-        job: Outgoing,
-        ahead: bytes,
-        kind: int,
-        data: Any,
-        buffers: Sequence[Buffer],
-        aux: int,
-        flags: int,
-    ) -> None:
-        prelude = ahead + job.prelude(slot.rid)
-        self.send_ahead(job, connection)
-        if flags & (KEEP | QUIET):
-            frontend.note_call(slot.origin, slot.rid)
-        shield = shield_of_this_thread()
-        # What is lent must be told, or it never comes back.
-        shield.raise_()
-        try:
-            first, rest = pieces(kind, slot.rid, data, buffers, aux, slot.origin, flags | job.flags, connection)
-            self.ask(connection, slot, prelude + first, rest)
-            job.commit()
-        finally:
-            shield.lower()
-
-    def _wait_for_room(self, connection: Connection) -> None:
-        """Let a peer that does not keep up answer some of what it has; for a while, see `Load`."""
-        shield, deadline = shield_of_this_thread(), monotonic() + load.PATIENCE
-        while connection.load.is_full and not shield.pending and (left := deadline - monotonic()) > 0:
-            pending = list(connection.pending.values())
-            if not pending:
-                return
-            # Not for the very first: there should be room for some, or each would wait anew.
-            self.wait(pending[len(pending) // 4], min(left, load.LOOK))
-
-    def ask(self, connection: Connection, slot: Slot, data: bytes, buffers: Any = ()) -> None:
-        """Write a request whose answer goes to ``slot``.
-
-        Raises:
-            ProcessExitedException: the peer is gone.
-        """
-        connection.pending[slot.rid] = slot
-        if buffers or len(data) > SMALL:
-            connection.load.add(slot.rid, len(data) + sum(map(len, buffers)))
-        if slot.origin:
-            self.desk.asked(connection.pid, slot.origin, slot.rid)
-        try:
-            connection.ask(data, buffers)
-        except EOFError:
-            connection.pending.pop(slot.rid, None)
-            raise self.gone(connection) from None
-        except KeyboardInterrupt:
-            self.cancel(slot)  # it is out, and nobody will ask for its answer
-            raise
-        if connection.end is not None and connection.pending.pop(slot.rid, None) is not None:
-            # Written, and the peer has ended in this very moment: it may have begun, so this is no matter of sending.
-            slot.settle(None, another(connection.end))
-
-    def ask_all(self, connection: Connection, slots: list[Slot], data: bytes) -> None:
-        """Write several requests at once; see `ask`."""
-        *others, last = slots
-        connection.pending.update({slot.rid: slot for slot in others})
-        try:
-            self.ask(connection, last, data)
-        except ProcessExitedException:
-            for slot in others:
-                connection.pending.pop(slot.rid, None)
-            raise
-        if connection.end is not None:
-            for slot in others:
-                if connection.pending.pop(slot.rid, None) is not None:
-                    slot.settle(None, another(connection.end))
-
-    def ask_verb(self, pid: int, verb: int, arguments: Any) -> Slot:
-        """Ask another process for a verb of its runtime."""
-        connection = self.peers.connection(pid)
-        slot = Slot(self.next_id(), connection, self.origin())
-        if is_plain(arguments):
-            self.ask(connection, slot, pack(ASK, slot.rid, _dumps(arguments, 5), verb, slot.origin))
-            return slot
-        knowledge = connection.knowledge
-        with knowledge.lock:
-            job = Outgoing(self.definitions, knowledge)
-            data, buffers = job.encode(arguments)
-            self._send_job(connection, slot, job, b"", ASK, data, buffers, verb, 0)
-        return slot
-
-    def send_value(
-        self, connection: Connection, kind: int, rid: int, value: Any, *, origin: int = 0, flags: int = 0
-    ) -> None:
-        """Write a reply with a value of any kind."""
-        knowledge = connection.knowledge
-        with knowledge.lock:
-            job = Outgoing(self.definitions, knowledge)
-            data, buffers = job.encode(value)
-            prelude = job.prelude(rid)
-            self.send_ahead(job, connection)
-            self._write(connection, prelude, kind, rid, data, buffers, 0, origin, flags | job.flags)
-            job.commit()
-
-    def send_ahead(self, job: Outgoing, connection: Connection) -> None:
-        """Write what must be out before a message: who will hold the references in it, and large globals.
-
-        Raises:
-            ProcessExitedException: the peer is gone.
-        """
-        self._note_holders(job, connection)
-        if job.ahead is not None:
-            prelude, rid, data, buffers = job.ahead
-            try:
-                self._write(connection, prelude, NAMES, rid, data, buffers, 0, 0, 0)
-            except EOFError:
-                raise self.gone(connection) from None
-
-    @staticmethod
-    def _write(
-        connection: Connection,
-        prelude: bytes,
-        kind: int,
-        rid: int,
-        data: Any,
-        buffers: Sequence[Buffer],
-        aux: int,
-        origin: int,
-        flags: int,
-    ) -> None:
-        shield = shield_of_this_thread()
-        # What is lent must be told, or it never comes back.
-        shield.raise_()
-        try:
-            first, rest = pieces(kind, rid, data, buffers, aux, origin, flags, connection)
-            connection.send(prelude + first, rest)
-        finally:
-            shield.lower()
-
-    def _note_holders(self, job: Outgoing, connection: Connection) -> None:
-        """Tell the owners of the references in a message who will hold them, before the message goes."""
-        for owner, ref in job.refs:
-            if owner == self.pid:
-                self.store.hold(ref, connection.pid)
-            else:
-                body = _dumps((ref, connection.pid, 1), 5)
-                (connection if owner == connection.pid else self.peers.connection(owner)).send(pack(HOLD, 0, body))
-
     def wait(self, slot: Slot, timeout: float | None = None) -> bool:
         """Wait for an answer; see `Reader.wait`."""
         shield = shield_of_this_thread()
@@ -399,11 +255,6 @@ class Asking:
             raise
         return self.value_of(slot)
 
-    def cancel(self, slot: Slot) -> None:
-        """Interrupt the request of a slot, where it runs."""
-        if not slot.done and slot.connection is not None:
-            slot.connection.post(pack(CANCEL, slot.rid, b""))
-
     def give_up(self, slot: Slot) -> None:
         """Interrupt a request whose answer nobody will look at."""
         self.cancel(slot)
@@ -435,10 +286,6 @@ class Asking:
                         self.cancel(slot)
         return counts
 
-    def tell_holder(self, owner: int, ref: tuple[int, int], pid: int, n: int) -> None:
-        """Tell the owner of a reference that ``pid`` holds it."""
-        self.peers.connection(owner).send(pack(HOLD, 0, _dumps((tuple(ref), pid, n), 5)))
-
     def put_names_in_place(self, knowledge: Knowledge, rid: int | None) -> None:
         """Bind the globals that came ahead of request ``rid`` (and of earlier ones; None: all) in their namespaces.
 
@@ -454,14 +301,6 @@ class Asking:
                         scope[name] = value = decode(data, mine)
                         knowledge.note_own((home, name), identity(value))
 
-    def gone(self, connection: Connection) -> ProcessExitedException:
-        """Return the exception for a peer whose stream has ended."""
-        peer = self.peers.get(connection.pid)
-        if self.pid == 1 and peer is not None and connection.end is None:
-            peer.gone.wait(_NEWS)  # how it has ended is known in a moment
-        why = connection.end or (None if peer is None else peer.exit)
-        return ProcessExitedException(connection.pid) if why is None else another(why)
-
 
 def _encode_call(
     job: Outgoing, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -476,10 +315,3 @@ def _encode_call(
         )
         raise
     return number, ahead, data, buffers
-
-
-def another(why: ProcessExitedException) -> ProcessExitedException:
-    """Return an exception of its own with the same news: they are raised, and get tracebacks, in different threads."""
-    return ProcessExitedException(
-        why.pid, why.exitcode, why.signal, why.host, why.last_output, why.running, why.removed
-    )

@@ -22,10 +22,10 @@ from pydist._protocol.handshake import HandshakeError
 from pydist._runtime.connection import Connection, abstract_address
 from pydist._runtime.habits import Habits
 from pydist._runtime.handshaking import accept, initiate
+from pydist._runtime.knowledge import Knowledge
 from pydist._runtime.mappings import Borrower
 from pydist._runtime.node import Node
 from pydist._runtime.peers import CONNECTED, TERMINATING, Peer
-from pydist._runtime.pickling import Knowledge
 from pydist._runtime.segments import Lender
 
 __all__ = ["WHO", "attach", "greet_peer", "join", "shared_memory", "tell_members"]

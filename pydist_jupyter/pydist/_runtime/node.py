@@ -39,7 +39,7 @@ from pydist._protocol.frames import (
     pack,
 )
 from pydist._runtime.answers import DRAIN, LOST, STRAY
-from pydist._runtime.asking import Asking, another
+from pydist._runtime.asking import Asking
 from pydist._runtime.call import Call
 from pydist._runtime.calls import Executor
 from pydist._runtime.connection import Connection
@@ -53,6 +53,7 @@ from pydist._runtime.peers import Peer, Peers
 from pydist._runtime.pickling import decode
 from pydist._runtime.reader import Reader
 from pydist._runtime.segments import Lender, Pool
+from pydist._runtime.sending import another
 from pydist._runtime.shield import press_again_if_swallowed
 from pydist._runtime.slots import Slot
 from pydist._runtime.store import Store
@@ -285,7 +286,7 @@ class Node(Asking):
     def fail_pending(self, connection: Connection, why: ProcessExitedException) -> None:
         """Fail every request that waits for an answer from this stream."""
         self.executor.forget(connection)
-        # First the mark: whoever adds a request from now on sees it (`Asking.ask`), everybody before is in the list.
+        # First the mark: whoever adds a request from now on sees it (`Sending.ask`), everybody before is in the list.
         connection.end = why
         pending = list(connection.pending.values())
         connection.pending.clear()

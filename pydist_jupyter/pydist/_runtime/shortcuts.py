@@ -15,7 +15,7 @@ from pydist._runtime.namespaces import MISSING, PER_PROCESS, STABLE, home_of, na
 from pydist._runtime.sources import identity, name_if_changed, version
 
 if TYPE_CHECKING:
-    from pydist._runtime.pickling import Knowledge
+    from pydist._runtime.knowledge import Knowledge
 
 __all__ = ["note_shortcut", "number_by_shortcut"]
 
