@@ -10,8 +10,8 @@ from pydist._protocol.handshake import HandshakeError
 from pydist._runtime.handshaking import initiate
 from pydist._runtime.joining import attach
 from pydist._runtime.node import Node
-from pydist._runtime.output import Pipe
 from pydist._runtime.peers import CONNECTED, Peer
+from pydist._runtime.pipe import Pipe
 from pydist.managers import WorkerConfig
 
 __all__ = ["take_in", "words_of"]

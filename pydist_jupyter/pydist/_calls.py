@@ -28,6 +28,7 @@ __all__ = [
     "remotecall",
     "remotecall_fetch",
     "remotecall_wait",
+    "start_here",
     "take",
     "wait",
 ]
@@ -97,7 +98,7 @@ def begin(
     pid = _check(f, pid)
     node = current_node()
     if pid == node.pid:
-        return _start_here(node, f, args, kwargs)
+        return start_here(node, f, args, kwargs)
     return start(node, pid, f, args, kwargs, once)
 
 
@@ -178,7 +179,7 @@ def remotecall_fetch(f: Callable[..., R], pid: Target, /, *args: Any, **kwargs: 
     pid = _check(f, pid)
     node = current_node()
     if pid == node.pid:
-        return _start_here(node, f, args, kwargs).fetch()  # type: ignore[no-any-return]
+        return start_here(node, f, args, kwargs).fetch()  # type: ignore[no-any-return]
     return node.call_fetch(pid, f, args, kwargs)  # type: ignore[no-any-return]
 
 
@@ -201,12 +202,12 @@ def remote_do(f: Callable[..., Any], pid: Target, /, *args: Any, **kwargs: Any) 
     pid = _check(f, pid)
     node = current_node()
     if pid == node.pid:
-        _start_here(node, f, args, kwargs, quiet=True)
+        start_here(node, f, args, kwargs, quiet=True)
     else:
         node.tell(pid, f, args, kwargs)
 
 
-def _start_here(
+def start_here(
     node: Node, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], quiet: bool = False
 ) -> Future:
     """Run a call in this very process, in a thread of its own: same objects, no copy."""

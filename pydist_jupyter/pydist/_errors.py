@@ -13,15 +13,13 @@ Time outs are ``TimeoutError``; bad arguments ``ValueError`` and ``TypeError``.
 from __future__ import annotations
 
 import functools
-import linecache
 import signal as _signal
 import traceback
 from collections.abc import Mapping, Sequence
 from concurrent.futures import InvalidStateError
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-from pydist._locals import locals_of
+from pydist._remote_frames import RemoteFrame, frame_text, frames_of
 
 __all__ = [
     "ELEMENT",
@@ -33,7 +31,6 @@ __all__ = [
     "OpaqueException",
     "ProcessExitedException",
     "RemoteException",
-    "RemoteFrame",
     "capture",
     "remote_exception",
     "set_slots",
@@ -157,16 +154,6 @@ class CompositeException(ExceptionGroup[Exception]):
         return (CompositeException, (self.message, list(self.exceptions), self.pids))
 
 
-class RemoteFrame(NamedTuple):
-    """One line of a remote traceback, and the local names there as short texts."""
-
-    filename: str
-    lineno: int
-    name: str
-    line: str
-    locals: tuple[tuple[str, str], ...] = ()
-
-
 class OpaqueException(Exception):
     """Stands for an exception that could not travel: its class is not known here, or could not be pickled.
 
@@ -206,7 +193,7 @@ class CapturedException:
         lines = [self.prologue] if self.prologue else []
         if self.frames:
             lines.append("Traceback (most recent call last):\n")
-            lines += [_frame_text(frame) for frame in self.frames]
+            lines += [frame_text(frame) for frame in self.frames]
         last = traceback.TracebackException(type(self.ex), self.ex, None, compact=True)
         if isinstance(last.__notes__, list):  # ours tells of these same frames
             last.__notes__ = [note for note in last.__notes__ if not _tells_where(note)]
@@ -227,19 +214,12 @@ def _tells_where(note: object) -> bool:
     return isinstance(note, str) and note.startswith(_WHERE)
 
 
-def _frame_text(frame: RemoteFrame) -> str:
-    # The source of a notebook cell is known to the notebook's process alone, so a line may be missing until it is here.
-    line = frame.line or linecache.getline(frame.filename, frame.lineno).strip()
-    text = f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n'
-    return text + f"    {line}\n" if line else text
-
-
 def capture(ex: BaseException, hide: frozenset[str] = frozenset()) -> CapturedException:
     """Take an exception with its traceback; frames of the code files in ``hide`` are left out.
 
     Julia: ``CapturedException``.
     """
-    return CapturedException(ex, _frames(ex.__traceback__, hide, names=True), _causes(ex, hide))
+    return CapturedException(ex, frames_of(ex.__traceback__, hide, names=True), _causes(ex, hide))
 
 
 #: More causes than these are not told: a loop of retries may have piled up thousands.
@@ -258,27 +238,10 @@ def _causes(ex: BaseException, hide: frozenset[str]) -> str:
         seen.add(id(cause))
         bridge = "The above exception was the direct cause of" if direct else "During handling of"
         tail = " the following exception:" if direct else " the above exception, another exception occurred:"
-        text = CapturedException(cause, _frames(cause.__traceback__, hide)).traceback
+        text = CapturedException(cause, frames_of(cause.__traceback__, hide)).traceback
         parts.append(f"{text}\n{bridge}{tail}\n\n")
         ex = cause
     return "".join(reversed(parts))
-
-
-#: The names of so many frames go along, the innermost ones: they are what one looks at.
-_FRAMES_WITH_NAMES = 12
-
-
-def _frames(tb: TracebackType | None, hide: frozenset[str], names: bool = False) -> list[RemoteFrame]:
-    places = traceback.extract_tb(tb)
-    frames = [frame for frame, _ in traceback.walk_tb(tb)] if names else []
-    known = dict(list(enumerate(frames))[-_FRAMES_WITH_NAMES:])
-    return [
-        RemoteFrame(
-            place.filename, place.lineno or 0, place.name, place.line or "", locals_of(known[i]) if i in known else ()
-        )
-        for i, place in enumerate(places)
-        if place.filename not in hide
-    ]
 
 
 #: Under this name an exception says, on its way out of a loop, at which element it came (see _loop_handle.py).
@@ -342,7 +305,7 @@ def _fill(self: RemoteException, pid: int, captured: CapturedException) -> None:
     if captured.frames or captured.prologue:
         # Python prints the cause first; the note under it is where it happened over there. Its own causes, which do not
         # travel, stand there in Python's form, and then the exception once more: it is what they are the causes of.
-        frames = "".join(_frame_text(frame) for frame in captured.frames)
+        frames = "".join(frame_text(frame) for frame in captured.frames)
         text = captured.traceback if captured.prologue else frames
         ex.add_note(f"{_WHERE}{pid}:\n{text.rstrip()}")
 

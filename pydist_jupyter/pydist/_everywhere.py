@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ast
 import itertools
-import linecache
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from time import monotonic
-from types import CodeType, FunctionType
-from typing import Any, NamedTuple, TypeVar
+from types import FunctionType
+from typing import Any, TypeVar
 
 from pydist import frontend
 from pydist._alike import share_causes
@@ -17,32 +16,19 @@ from pydist._calls import begin
 from pydist._errors import CompositeException
 from pydist._interpolate import evaluator, interpolate
 from pydist._procs import flatten, procs, workers
-from pydist._runtime import coroutines
 from pydist._runtime.alarm import TimeUp, time_limit
 from pydist._runtime.current import current_node
-from pydist._runtime.definitions import digest_of
 from pydist._runtime.knowledge import ABSENT
 from pydist._runtime.node import Node
 from pydist._runtime.once import Once
 from pydist._runtime.slots import Slot
 from pydist._runtime.sources import identity
+from pydist._statements import MAIN, Entry, Ran, clear_names, evaluate, remember_source, run, run_all
 
 __all__ = ["clear", "everywhere", "everywhere_log", "remotecall_eval"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _serial = itertools.count(1).__next__
-_MAIN = "__main__"
-#: The flag of code that must be awaited; `inspect`, which has the name, is slow to import.
-_CO_COROUTINE = 0x80
-
-
-class Entry(NamedTuple):
-    """One statement of the log."""
-
-    source: str
-    filename: str
-    bindings: dict[str, Any]
-    mark: str
 
 
 class EverywhereLog(list[Entry]):
@@ -83,43 +69,9 @@ def _replay(log: EverywhereLog, pids: list[int]) -> None:
     for with_objects, entries in itertools.groupby(list(log), lambda entry: bool(entry.bindings)):
         if with_objects:
             for entry in entries:
-                _run_on(pids, entry, None)
-        else:
-            _run_all_on(pids, list(entries))
-
-
-def _run_all_on(pids: list[int], entries: list[Entry]) -> None:
-    """Run entries one after the other on each of some workers, at the cost of one."""
-    node = current_node()
-    with Once(node.pool) as once:
-        alike = once if len(pids) > 1 else None
-        futures = [(pid, begin(_run_all, pid, ([tuple(entry) for entry in entries],), {}, alike)) for pid in pids]
-    failures: list[Exception] = []
-    try:
-        for pid, future in futures:
-            try:
-                _note_own(node, pid, *future.fetch())
-            except Exception as error:
-                failures.append(error)
-    except BaseException:
-        for _, future in futures:
-            future.cancel()
-        raise
-    if failures:
-        if len(pids) == 1:
-            raise failures[0]
-        raise CompositeException(f"{len(failures)} of {len(pids)} processes failed", failures)
-
-
-def _run_all(entries: list[tuple[str, str, dict[str, Any], str]]) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
-    """Run entries here; return the names bound and the digests of classes, see `_run`."""
-    names: dict[str, None] = {}
-    classes: dict[bytes, None] = {}
-    for entry in entries:
-        _, bound, defined = _run(*entry)
-        names.update(dict.fromkeys(bound))
-        classes.update(dict.fromkeys(defined))
-    return tuple(names), tuple(classes)
+                _run_on(pids, run, tuple(entry), None)
+        else:  # at the cost of one
+            _run_on(pids, run_all, ([tuple(entry) for entry in entries],), None)
 
 
 def everywhere(
@@ -179,23 +131,13 @@ def _everywhere(
         for name, value in bindings.items()
     }
     entry = Entry(source, filename, named, mark)
-    _remember_source(filename, source)
+    remember_source(filename, source)
     _import_here(tree, filename)
     targets = [pids] if isinstance(pids, int) else procs() if pids is None else flatten(pids)
-    values = _run_on(targets, entry, timeout)
+    values = _run_on(targets, run, tuple(entry), timeout)
     if node.pid == 1 and set(targets) >= {pid for pid in workers() if pid != 1}:
         everywhere_log().append(entry)
     return values[0] if isinstance(pids, int) else None
-
-
-class _Rename(ast.NodeTransformer):
-    def __init__(self, names: Mapping[str, str]) -> None:
-        self._names = names
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        if node.id in self._names:
-            return ast.copy_location(ast.Name(self._names[node.id], node.ctx), node)
-        return node
 
 
 def _import_here(tree: ast.Module, filename: str) -> None:
@@ -205,13 +147,12 @@ def _import_here(tree: ast.Module, filename: str) -> None:
     ]
     if imports:
         module = ast.Module(imports, [])
-        exec(compile(module, filename, "exec"), {"__name__": _MAIN})
+        exec(compile(module, filename, "exec"), {"__name__": MAIN})
 
 
-def _run_on(targets: list[int], entry: Entry, timeout: float | None) -> list[Any]:
-    """Run an entry on each target at the same time, here last; return the values in order."""
+def _run_on(targets: list[int], f: Callable[..., Ran], arguments: tuple[Any, ...], timeout: float | None) -> list[Any]:
+    """Run statements by `run` or `run_all` on each target at the same time, here last; return the values in order."""
     node = current_node()
-    arguments = (entry.source, entry.filename, entry.bindings, entry.mark)
     others = [pid for pid in targets if pid != node.pid]
     failures: list[Exception] = []
     here = [pid for pid in targets if pid == node.pid]
@@ -222,11 +163,11 @@ def _run_on(targets: list[int], entry: Entry, timeout: float | None) -> list[Any
         with Once(node.pool) as once:
             alike = once if len(others) > 1 else None
             # One by one: if a worker turns out to be gone, those before it are stopped.
-            under_way.extend((pid, node.call(pid, _run, arguments, {}, once=alike)) for pid in others)
+            under_way.extend((pid, node.call(pid, f, arguments, {}, once=alike)) for pid in others)
         for _ in here:
             try:
                 with frontend.together(), time_limit(_left(deadline)):
-                    results.setdefault(node.pid, []).append(_run(*arguments))
+                    results.setdefault(node.pid, []).append(f(*arguments)[0])
             except Exception as error:
                 failures.append(error)
             except TimeUp:
@@ -238,20 +179,24 @@ def _run_on(targets: list[int], entry: Entry, timeout: float | None) -> list[Any
             del under_way[0]
             try:
                 value, names, classes = node.value_of(slot)
+                _note_own(node, pid, names, classes)
             except Exception as error:
                 failures.append(error)
             else:
-                results.setdefault(pid, []).append((value, names, classes))
-                _note_own(node, pid, names, classes)
+                results.setdefault(pid, []).append(value)
     finally:
         for _, slot in under_way:
             node.give_up(slot)
     if failures:
         if len(targets) == 1:
             raise failures[0]
-        share_causes(failures)
-        raise CompositeException(f"{len(failures)} of {len(targets)} processes failed", failures)
-    return [results[pid].pop(0)[0] for pid in targets]
+        raise _together(failures, len(targets))
+    return [results[pid].pop(0) for pid in targets]
+
+
+def _together(failures: list[Exception], among: int) -> CompositeException:
+    share_causes(failures)
+    return CompositeException(f"{len(failures)} of {among} processes failed", failures)
 
 
 def _left(deadline: float | None) -> float | None:
@@ -267,116 +212,12 @@ def _too_late(timeout: float | None, pids: list[int]) -> TimeoutError:
 def _note_own(node: Node, pid: int, names: tuple[str, ...], classes: tuple[bytes, ...]) -> None:
     """The worker has its own definition of these names now: it stands until it is bound anew here."""
     knowledge = node.peers.connection(pid).knowledge
-    main = vars(sys.modules[_MAIN])
+    main = vars(sys.modules[MAIN])
     with knowledge.lock:
         for name in names:
-            knowledge.note_own((_MAIN, name), identity(main.get(name, ABSENT)))
-        knowledge.drop_deleted(_MAIN, main)
+            knowledge.note_own((MAIN, name), identity(main.get(name, ABSENT)))
+        knowledge.drop_deleted(MAIN, main)
         knowledge.digests.update(classes)
-
-
-#: Code that looks its names up when it runs.
-_RUNS_LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.GeneratorExp)
-
-
-def _run(
-    source: str, filename: str, bindings: dict[str, Any], mark: str
-) -> tuple[Any, tuple[str, ...], tuple[bytes, ...]]:
-    """Run code in this process's ``__main__``; return the value of its last expression and what it defined.
-
-    What is returned says: the value, the names bound, and the digests under which classes of it are known everywhere.
-    Tuples, since small ones travel with the news that the call is done.
-    """
-    node = current_node()
-    main = vars(sys.modules[_MAIN])
-    tree = ast.parse(source, filename)
-    tail = mark.rpartition(":")[2]
-    renamed = {
-        name.rpartition("_")[0]: name for name in bindings if name.startswith("__pydist_") and name.endswith("_" + tail)
-    }
-    if renamed:
-        tree = _Rename(renamed).visit(tree)
-    _remember_source(filename, source)
-    main.update(bindings)
-    before = {name: id(value) for name, value in main.items()}
-    value = execute(tree, filename, main)
-    if not any(isinstance(part, _RUNS_LATER) for part in ast.walk(tree)):
-        for name in renamed.values():  # what was inserted may be large, and nothing can ask for it any more
-            main.pop(name, None)
-    names = sorted(
-        {*bound_names(tree), *(name for name, value in main.items() if before.get(name) != id(value))} & set(main)
-    )
-    classes = []
-    for name in names:
-        cls = main[name]
-        if isinstance(cls, type) and cls.__module__ == _MAIN:
-            digest = digest_of(f"{mark}:{name}".encode())
-            node.definitions.adopt(cls, digest)
-            classes.append(digest)
-    master = node.peers.get(1)
-    if master is not None and master.connection is not None:
-        knowledge = master.connection.knowledge
-        knowledge.digests.update(classes)
-        for name in names:
-            knowledge.note_own((_MAIN, name), identity(main[name]))
-        knowledge.drop_deleted(_MAIN, main)
-    return value, tuple(names), tuple(classes)
-
-
-def execute(tree: ast.Module, filename: str, namespace: dict[str, Any]) -> Any:
-    """Run a module's statements in a namespace; return the value of the last one if that is an expression."""
-    last = tree.body[-1] if tree.body else None
-    if isinstance(last, ast.Expr):
-        _execute(compile(ast.Module(tree.body[:-1], []), filename, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), namespace)
-        return _execute(
-            compile(ast.Expression(last.value), filename, "eval", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), namespace
-        )
-    _execute(compile(tree, filename, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), namespace)
-    return None
-
-
-def _execute(code: CodeType, namespace: dict[str, Any]) -> Any:
-    if code.co_flags & _CO_COROUTINE:
-        return _await(FunctionType(code, namespace)())
-    return eval(code, namespace)
-
-
-def _await(coroutine: Any) -> Any:
-    """Run top-level ``await`` to its end on the process's own loop."""
-    import concurrent.futures
-
-    outcome: concurrent.futures.Future[Any] = concurrent.futures.Future()
-
-    def ended(value: Any, error: BaseException | None) -> None:
-        if error is not None:
-            outcome.set_exception(error)
-        else:
-            outcome.set_result(value)
-
-    task = coroutines.start(coroutine, ended)
-    try:
-        return outcome.result()
-    except KeyboardInterrupt:
-        coroutines.cancel(task)
-        raise
-
-
-def bound_names(tree: ast.Module) -> set[str]:
-    """Return the names that code binds at its top level."""
-    names: set[str] = set()
-    for statement in ast.walk(tree):
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(statement.name)
-        elif isinstance(statement, ast.Name) and isinstance(statement.ctx, ast.Store):
-            names.add(statement.id)
-        elif isinstance(statement, ast.Import | ast.ImportFrom):
-            names.update((alias.asname or alias.name.partition(".")[0]) for alias in statement.names)
-    return names
-
-
-def _remember_source(filename: str, source: str) -> None:
-    """Let tracebacks show the lines of code that lies in no file."""
-    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
 
 
 def _define(thing: F, pids: int | Iterable[int] | None, timeout: float | None) -> F:
@@ -415,11 +256,11 @@ def remotecall_eval(module: str, pids: int | Iterable[int], code: str, **binding
     name = f"<eval-{_serial()}>"
     source, inserted = interpolate(code, evaluator(bindings, frame.f_locals, frame.f_globals), name)
     ast.parse(source, name)
-    _remember_source(name, source)
+    remember_source(name, source)
     targets = [pids] if isinstance(pids, int) else flatten(pids)
     with Once(current_node().pool) as once:
         arguments = (module, source, name, {**bindings, **inserted})
-        futures = [begin(_eval, pid, arguments, {}, once if len(targets) > 1 else None) for pid in targets]
+        futures = [begin(evaluate, pid, arguments, {}, once if len(targets) > 1 else None) for pid in targets]
     values, failures = [], []
     for future in futures:
         try:
@@ -429,23 +270,8 @@ def remotecall_eval(module: str, pids: int | Iterable[int], code: str, **binding
     if failures:
         if isinstance(pids, int):
             raise failures[0]
-        share_causes(failures)
-        raise CompositeException(f"{len(failures)} of {len(targets)} processes failed", failures)
+        raise _together(failures, len(targets))
     return values[0] if isinstance(pids, int) else None
-
-
-def _eval(module: str, source: str, filename: str, bindings: dict[str, Any]) -> Any:
-    import importlib
-
-    namespace = vars(sys.modules[_MAIN] if module == _MAIN else importlib.import_module(module))
-    _remember_source(filename, source)
-    namespace.update(bindings)
-    try:
-        return execute(ast.parse(source, filename), filename, namespace)
-    finally:
-        for name in bindings:
-            if name.startswith("__pydist_"):
-                namespace.pop(name, None)
 
 
 def clear(names: str | Iterable[str], pids: int | Iterable[int] | None = None) -> None:
@@ -465,16 +291,5 @@ def clear(names: str | Iterable[str], pids: int | Iterable[int] | None = None) -
     """
     wanted = [names] if isinstance(names, str) else list(names)
     targets = workers() if pids is None else [pids] if isinstance(pids, int) else flatten(pids)
-    for future in [begin(_clear, pid, (wanted,), {}) for pid in targets]:
+    for future in [begin(clear_names, pid, (wanted,), {}) for pid in targets]:
         future.fetch()
-
-
-def _clear(names: list[str]) -> None:
-    main = vars(sys.modules[_MAIN])
-    for name in names:
-        if name in main:
-            main[name] = None
-            for peer in current_node().peers.all():
-                # What is noted of the name keeps the object, too.
-                if peer.connection is not None:
-                    peer.connection.knowledge.renew_own((_MAIN, name), None)

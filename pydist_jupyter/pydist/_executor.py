@@ -11,11 +11,12 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from pydist._calls import AbstractWorkerPool
-from pydist._dispatch import Chunk, Dispatcher, Mapped, Task
+from pydist._dispatch import Dispatcher
 from pydist._pmap import _pool
 from pydist._pools import default_worker_pool
 from pydist._runtime.current import current_node
 from pydist._runtime.node import Node
+from pydist._tasks import Chunk, Mapped, Task
 
 __all__ = ["Executor"]
 

@@ -15,13 +15,14 @@ from typing import Any
 from joblib._parallel_backends import AutoBatchingMixin, ParallelBackendBase
 
 from pydist._calls import AbstractWorkerPool, remote_do
-from pydist._dispatch import Dispatcher, Task
+from pydist._dispatch import Dispatcher
 from pydist._errors import DistributedError
 from pydist._executor import _default_members
 from pydist._pmap import _pool
 from pydist._runtime.current import current_node
 from pydist._runtime.node import Node
 from pydist._runtime.slots import Slot
+from pydist._tasks import Task
 
 __all__ = ["PydistBackend"]
 

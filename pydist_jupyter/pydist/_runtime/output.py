@@ -27,12 +27,12 @@ from pydist._runtime.current import CURRENT_CALL
 if TYPE_CHECKING:
     from pydist._comm_messages import Update
 
-__all__ = ["CallStream", "Desk", "Pipe", "TextBuffer"]
+__all__ = ["CallStream", "Desk", "TextBuffer"]
 
 #: Lines are sent at once when the last ones went this long ago, else together with what follows.
 _PAUSE = 0.01
 #: A text this long is sent without waiting for anything.
-_FULL = 32 * 1024
+FULL = 32 * 1024
 #: What is kept of a worker's last words.
 _LAST_LINES = 20
 
@@ -148,9 +148,9 @@ class CallStream(io.TextIOBase):
         with buffer.lock:
             buffer.parts.append(text)
             buffer.size += len(text)
-            if "\n" in text or buffer.size > _FULL:
+            if "\n" in text or buffer.size > FULL:
                 now = monotonic()
-                if now - buffer.sent_at > _PAUSE or buffer.size > _FULL:
+                if now - buffer.sent_at > _PAUSE or buffer.size > FULL:
                     buffer.sent_at = now
                     ready = buffer.take(False)
                 elif buffer not in self._waiting:
@@ -355,56 +355,3 @@ def _write_plainly(stream: TextIO | None, text: str) -> None:
         stream.flush()
     except (OSError, ValueError):
         return  # nobody is there to read it
-
-
-class Pipe:
-    """The master's end of a worker's file descriptors 1 and 2."""
-
-    def __init__(self, fd: int, show: Callable[[str], None]) -> None:
-        os.set_blocking(fd, False)
-        self.fd = fd
-        self._show = show
-        self._tail = b""
-        self._lock = threading.Lock()
-        self.closed = False
-
-    def drain(self) -> None:
-        """Show whatever lines are there."""
-        with self._lock:
-            while not self.closed:
-                try:
-                    data = os.read(self.fd, 65536)
-                except BlockingIOError:
-                    return
-                except OSError:
-                    data = b""
-                if not data:
-                    self._end()
-                    return
-                lines, newline, self._tail = (self._tail + data).rpartition(b"\n")
-                if newline:
-                    self._show((lines + newline).decode("utf-8", "replace"))
-                elif len(self._tail) > _FULL:
-                    tail, self._tail = self._tail, b""
-                    self._show(tail.decode("utf-8", "replace"))
-
-    def settle(self, drain: bool) -> None:
-        """Before a result is delivered: show what the call has written below Python."""
-        if drain:
-            self.drain()
-        elif self._lock.locked():  # the reader has it in hand just now
-            with self._lock:
-                return
-
-    def finish(self) -> None:
-        """The worker has ended: show what is left, and close."""
-        self.drain()
-        with self._lock:
-            self._end()
-
-    def _end(self) -> None:
-        if not self.closed:
-            self.closed = True
-            tail, self._tail = self._tail, b""
-            if tail:
-                self._show(tail.decode("utf-8", "replace"))
