@@ -231,6 +231,27 @@ def test_equal_failures_of_several_workers_are_told_in_full_once(pids: list[int]
 
 
 @pytest.mark.processes
+@pytest.mark.parametrize(
+    "code", ["def wrong():\n    int('odd')\nwrong()\n", "async def wrong():\n    int('odd')\nawait wrong()\n"]
+)
+def test_the_traceback_of_code_that_runs_everywhere_begins_with_it(pids: list[int], code: str) -> None:
+    with pytest.raises(ValueError, match="odd") as caught:
+        pydist.everywhere(code, pids[0], filename="<mine>")
+    assert isinstance(caught.value, pydist.RemoteException)
+    assert [frame[:3] for frame in caught.value.captured.frames] == [("<mine>", 3, "<module>"), ("<mine>", 2, "wrong")]
+
+
+@pytest.mark.processes
+def test_the_traceback_of_a_coroutine_begins_with_it(pids: list[int]) -> None:
+    async def wrong() -> int:
+        return int("odd")
+
+    with pytest.raises(pydist.RemoteException) as caught:
+        pydist.remotecall(wrong, pids[0]).fetch()
+    assert [frame.name for frame in caught.value.captured.frames] == ["wrong"]
+
+
+@pytest.mark.processes
 def test_failures_that_differ_are_all_told(pids: list[int]) -> None:
     with pytest.raises(pydist.CompositeException) as caught:
         pydist.everywhere("import pydist\nint(f'odd {pydist.myid()}')", pids)

@@ -8,10 +8,14 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future as PlainFuture
 from typing import TYPE_CHECKING, Any
 
+from pydist._remote_frames import leave_out
+
 if TYPE_CHECKING:
     import asyncio
 
 __all__ = ["cancel", "start"]
+
+leave_out(__file__)
 
 
 @functools.cache
