@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -26,10 +26,9 @@ NUMPY = [Frame("/env/site-packages/numpy/linalg.py", n, name) for n, name in ((1
 
 
 @pytest.fixture(autouse=True)
-def source_of_the_cell() -> Iterator[None]:
-    linecache.cache[CELL] = (1, None, SOURCE, CELL)
-    yield
-    del linecache.cache[CELL]
+def source_of_the_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    # And of nothing else: other tests may have left magics of the same name.
+    monkeypatch.setattr(linecache, "cache", {CELL: (1, None, SOURCE, CELL)})
 
 
 def text_of(parts: Sequence[Sequence[Piece]]) -> str:

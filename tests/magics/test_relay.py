@@ -59,7 +59,17 @@ class Widgets:
         return sent(self.kernel, kind, {"comm_id": comm_id, "data": data})
 
     def move(self, value: int) -> Cell:
-        return self.say(self.slider, {"method": "update", "state": {"value": value}, "buffer_paths": []})
+        """Move the slider; return when it has moved on the worker, which echoes a change before it makes it."""
+        answers = self.say(self.slider, {"method": "update", "state": {"value": value}, "buffer_paths": []})
+        answers.wait_for(lambda cell: cell.idle and updates(cell, self.slider, "echo_update"))
+        self.state()
+        return answers
+
+    def state(self) -> dict[str, Any]:
+        """Return what the slider says of itself, after all that it was told before."""
+        answers = self.say(self.slider, {"method": "request_state"}).wait_for(lambda cell: updates(cell, self.slider))
+        (state,) = updates(answers, self.slider)
+        return state
 
     def click(self) -> Cell:
         return self.say(self.button, {"method": "custom", "content": {"event": "click"}})
@@ -119,7 +129,7 @@ def test_models_are_opened_before_the_view_that_stands_between_the_prints(widget
 
 
 def test_what_the_front_end_moves_has_moved_on_the_worker_and_is_echoed(widgets: Widgets) -> None:
-    answers = widgets.move(40).wait_for(lambda cell: cell.idle and updates(cell, widgets.slider, "echo_update"))
+    answers = widgets.move(40)
     assert updates(answers, widgets.slider, "echo_update") == [{"value": 40}]
     assert widgets.ask("slider.value") == 40
 
@@ -137,16 +147,14 @@ def test_a_callback_that_fails_says_so_in_the_cell_of_the_widget_and_the_next_me
 ) -> None:
     widgets.kernel.run("%%everywhere 2\nwrong = ipywidgets.Button()\nwrong.on_click(lambda _: 1 / 0)")
     widgets.say(widgets.ask("wrong.model_id"), {"method": "custom", "content": {"event": "click"}})
-    widgets.move(7).wait_for(lambda cell: updates(cell, widgets.slider, "echo_update"))
+    widgets.move(7)
     assert widgets.ask("slider.value") == 7
 
 
 def test_a_page_that_is_loaded_again_finds_them_and_is_told_their_state(widgets: Widgets) -> None:
     assert listed(widgets.kernel)[widgets.slider] == {"target_name": "jupyter.widget"}
     value = widgets.ask("slider.value")
-    answers = widgets.say(widgets.slider, {"method": "request_state"})
-    answers.wait_for(lambda cell: updates(cell, widgets.slider))
-    (state,) = updates(answers, widgets.slider)
+    state = widgets.state()
     assert (state["value"], state["_model_name"]) == (value, "IntSliderModel")
 
 
