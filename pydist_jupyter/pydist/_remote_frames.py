@@ -9,15 +9,7 @@ from typing import NamedTuple
 
 from pydist._locals import locals_of
 
-__all__ = ["RemoteFrame", "frame_text", "frames_of", "leave_out"]
-
-#: The code files of which no traceback tells.
-_left_out: set[str] = set()
-
-
-def leave_out(filename: str) -> None:
-    """Have no traceback tell of this code file: it only runs what a user wrote."""
-    _left_out.add(filename)
+__all__ = ["RemoteFrame", "frame_text", "frames_of"]
 
 
 class RemoteFrame(NamedTuple):
@@ -52,5 +44,5 @@ def frames_of(tb: TracebackType | None, hide: frozenset[str], names: bool = Fals
             place.filename, place.lineno or 0, place.name, place.line or "", locals_of(known[i]) if i in known else ()
         )
         for i, place in enumerate(places)
-        if place.filename not in hide and place.filename not in _left_out
+        if place.filename not in hide
     ]

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
-from pydist._remote_frames import leave_out
 from pydist._runtime import coroutines
+from pydist._runtime.answers import HIDDEN
 from pydist._runtime.current import current_node
 from pydist._runtime.definitions import digest_of
 from pydist._runtime.sources import identity
 
 __all__ = ["MAIN", "Entry", "Ran", "clear_names", "evaluate", "remember_source", "run", "run_all"]
 
-leave_out(__file__)
+HIDDEN.add(__file__)
 
 MAIN = "__main__"
 #: The flag of code that must be awaited; `inspect`, which has the name, is slow to import.

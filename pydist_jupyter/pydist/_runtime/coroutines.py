@@ -8,14 +8,14 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future as PlainFuture
 from typing import TYPE_CHECKING, Any
 
-from pydist._remote_frames import leave_out
+from pydist._runtime.answers import HIDDEN
 
 if TYPE_CHECKING:
     import asyncio
 
 __all__ = ["cancel", "start"]
 
-leave_out(__file__)
+HIDDEN.add(__file__)
 
 
 @functools.cache
