@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+import pytest
+
 from tests.kernel.driver import Cell, LiveKernel, Specs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-__all__ = ["FrontEnd"]
+__all__ = ["FrontEnd", "kernels"]
 
 
 class FrontEnd(LiveKernel):
@@ -49,3 +51,23 @@ class FrontEnd(LiveKernel):
         message = self.client.session.msg("execute_request", content, metadata=metadata)
         self.client.shell_channel.send(message)
         return self.watch(message["header"]["msg_id"])
+
+
+def kernels(*kinds: str, workers: int = 2, first: tuple[str, ...] = ()) -> Any:
+    """Return a fixture for a whole file: a kernel of each of these kinds.
+
+    Args:
+        kinds: ours or plain, live or headless; what is not said is ours and live.
+        workers: how many each has.
+        first: the cells that it has run before the tests.
+    """
+
+    @pytest.fixture(scope="module", params=kinds if len(kinds) > 1 else None)
+    def kernel(request: pytest.FixtureRequest) -> Iterator[FrontEnd]:
+        kind = getattr(request, "param", kinds[0]).split()
+        with FrontEnd(plain="plain" in kind, live="headless" not in kind, workers=workers) as kernel:
+            for cell in first:
+                kernel.run(cell)
+            yield kernel
+
+    return kernel

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 
-from tests.magics.fronts import FrontEnd
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.magics.fronts import FrontEnd, kernels
 
 pytestmark = [pytest.mark.kernel, pytest.mark.processes]
 
 PATIENCE = 60.0
 WAIT = "import threading; gate = threading.Event()\nprint('waits')\nfound = gate.wait(60)"
 
-
-@pytest.fixture(scope="module", params=["plain", "ours"])
-def kernel(request: pytest.FixtureRequest) -> Iterator[FrontEnd]:
-    with FrontEnd(plain=request.param == "plain") as kernel:
-        kernel.run("import pydist")
-        yield kernel
+kernel = kernels("plain", "ours", first=("import pydist",))
 
 
 class Console:

@@ -7,22 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.magics.fronts import FrontEnd
+from tests.magics.fronts import FrontEnd, kernels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.kernel.driver import Cell
 
 pytestmark = [pytest.mark.kernel, pytest.mark.processes]
 
-
-@pytest.fixture(scope="module", params=["ours live", "plain live", "plain headless"])
-def kernel(request: pytest.FixtureRequest) -> Iterator[FrontEnd]:
-    plain, live = request.param.startswith("plain"), request.param.endswith("live")
-    with FrontEnd(plain=plain, live=live) as kernel:
-        kernel.run("import pydist\nfrom IPython.display import HTML, display, clear_output")
-        yield kernel
+FIRST = "import pydist\nfrom IPython.display import HTML, display, clear_output"
+kernel = kernels("ours live", "plain live", "plain headless", first=(FIRST,))
 
 
 def shown(cell: Cell) -> list[tuple[str, Any]]:

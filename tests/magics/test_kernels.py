@@ -7,26 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.magics.fronts import FrontEnd
+from tests.magics.fronts import FrontEnd, kernels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.kernel.driver import Cell
 
 pytestmark = [pytest.mark.kernel, pytest.mark.processes]
 
-
-@pytest.fixture(scope="module", params=["plain", "ours"])
-def live(request: pytest.FixtureRequest) -> Iterator[FrontEnd]:
-    with FrontEnd(plain=request.param == "plain") as kernel:
-        yield kernel
-
-
-@pytest.fixture(scope="module", params=["plain", "ours"])
-def headless(request: pytest.FixtureRequest) -> Iterator[FrontEnd]:
-    with FrontEnd(plain=request.param == "plain", live=False) as kernel:
-        yield kernel
+live = kernels("plain", "ours")
+headless = kernels("plain headless", "ours headless")
 
 
 def order(cell: Cell) -> list[str]:

@@ -11,10 +11,10 @@ import pytest
 from nbclient import NotebookClient
 
 from pydist._comm_messages import PERIOD
-from tests.magics.fronts import FrontEnd
+from tests.magics.fronts import FrontEnd, kernels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from tests.kernel.driver import Cell
 
@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.kernel, pytest.mark.processes, pytest.mark.slow]
 LIMIT = 120
 VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
+
+kernel = kernels("ours", "plain")
 
 MAKE = """%%everywhere {pid}
 import ipywidgets
@@ -94,12 +96,6 @@ def updates(cell: Cell, comm_id: str, method: str = "update") -> list[dict[str, 
     """Return the states that were published for a comm under a request."""
     said = [content for content in cell.of_type("comm_msg") if content["comm_id"] == comm_id]
     return [content["data"]["state"] for content in said if content["data"]["method"] == method]
-
-
-@pytest.fixture(scope="module", params=["ours", "plain"])
-def kernel(request: pytest.FixtureRequest) -> Iterator[FrontEnd]:
-    with FrontEnd(plain=request.param == "plain") as kernel:
-        yield kernel
 
 
 @pytest.fixture(scope="module")

@@ -9,28 +9,17 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.magics.fronts import FrontEnd
+from tests.magics.fronts import FrontEnd, kernels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.kernel.driver import Cell
 
 pytestmark = [pytest.mark.kernel, pytest.mark.processes]
 
 LIMIT = 120
 
-
-@pytest.fixture(scope="module", params=["live", "headless"])
-def kernel(request: pytest.FixtureRequest) -> Iterator[FrontEnd]:
-    with FrontEnd(live=request.param == "live") as kernel:
-        yield kernel
-
-
-@pytest.fixture(scope="module")
-def live() -> Iterator[FrontEnd]:
-    with FrontEnd() as kernel:
-        yield kernel
+kernel = kernels("live", "headless")
+live = kernels("ours")
 
 
 def shown(cell: Cell) -> list[str]:

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from tests.magics.fronts import FrontEnd
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.magics.fronts import FrontEnd, kernels
 
 pytestmark = [pytest.mark.kernel, pytest.mark.processes, pytest.mark.slow]
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 
-
-@pytest.fixture(scope="module")
-def kernel() -> Iterator[FrontEnd]:
-    with FrontEnd() as kernel:
-        kernel.run("%%everywhere 2\nimport ipywidgets\nslider = ipywidgets.IntSlider(value=3)")
-        kernel.run("import ipywidgets, pydist\nown = ipywidgets.IntText(5)")
-        kernel.run("far = %fetchfrom 2 slider")
-        yield kernel
+kernel = kernels(
+    "ours",
+    first=(
+        "%%everywhere 2\nimport ipywidgets\nslider = ipywidgets.IntSlider(value=3)",
+        "import ipywidgets, pydist\nown = ipywidgets.IntText(5)",
+        "far = %fetchfrom 2 slider",
+    ),
+)
 
 
 def value(kernel: FrontEnd, expression: str) -> Any:

@@ -6,23 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.magics.fronts import FrontEnd
+from tests.magics.fronts import FrontEnd, kernels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.kernel.driver import Cell
 
 pytest.importorskip("tqdm")
 
 pytestmark = [pytest.mark.kernel, pytest.mark.processes]
 
-
-@pytest.fixture(scope="module", params=["plain", "ours"])
-def kernel(request: pytest.FixtureRequest) -> Iterator[FrontEnd]:
-    with FrontEnd(plain=request.param == "plain") as kernel:
-        kernel.run("import pydist, sys\nfrom tqdm import tqdm")
-        yield kernel
+kernel = kernels("plain", "ours", first=("import pydist, sys\nfrom tqdm import tqdm",))
 
 
 def written(cell: Cell) -> str:

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.magics.fronts import FrontEnd
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.magics.fronts import FrontEnd, kernels
 
 pytestmark = [pytest.mark.kernel, pytest.mark.processes]
 
 LIMIT = 120
 
-
-@pytest.fixture(scope="module", params=["live", "headless"])
-def kernel(request: pytest.FixtureRequest) -> Iterator[FrontEnd]:
-    with FrontEnd(live=request.param == "live") as kernel:
-        yield kernel
-
-
-@pytest.fixture(scope="module")
-def four() -> Iterator[FrontEnd]:
-    with FrontEnd(workers=4) as kernel:
-        yield kernel
+kernel = kernels("live", "headless")
+four = kernels("ours", workers=4)
 
 
 def test_a_warning_is_shown_without_any_setting_up(kernel: FrontEnd) -> None:
