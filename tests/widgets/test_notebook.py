@@ -70,7 +70,8 @@ except KeyboardInterrupt:
 
 
 def test_a_future_shows_where_it_is_and_how_it_ended() -> None:
-    _, (good,), (bad,), _ = run(
+    # Behind each of them stands the empty place for what the call may write later.
+    _, (good, _), (bad, _), _ = run(
         "pydist.addprocs(1)",
         "good = pydist.remotecall(abs, 2, -1)\ngood",
         "bad = pydist.remotecall(divmod, 2, 1, 0)\nbad",
