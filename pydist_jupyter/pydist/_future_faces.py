@@ -110,6 +110,10 @@ class Faces(Reference, concurrent.futures.Future[Any]):
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what the call raised, None if it has a value."""
         self._wait(timeout)
+        return self.failure()
+
+    def failure(self) -> BaseException | None:
+        """Return what `exception` returns, of a call that has ended; for those who look on, and do not wait for it."""
         if self.cancelled():
             raise concurrent.futures.CancelledError
         if self._value is MISSING:

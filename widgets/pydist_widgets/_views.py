@@ -103,7 +103,7 @@ class FutureView:
     def _done(self, future: AnyFuture[Any]) -> None:
         if future.cancelled():
             self._end("cancelled")
-        elif (error := future.exception(0)) is not None:
+        elif (error := _failure_of(future)) is not None:
             # Where it happened is said already.
             captured = getattr(error, "captured", None)
             cause = error if captured is None else captured.ex
@@ -116,3 +116,9 @@ class FutureView:
             self._state = replace(self._state, state=state, error=error)
             if self.on_change is not None:
                 self.on_change()
+
+
+def _failure_of(future: AnyFuture[Any]) -> BaseException | None:
+    """Return what the call of a future that is done has raised."""
+    # To look on is not to wait for it, and the cell that started it keeps a place for what nobody has waited for.
+    return future.failure() if isinstance(future, pydist.Future) else future.exception(0)
