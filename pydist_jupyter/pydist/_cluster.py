@@ -6,6 +6,7 @@ import atexit
 import os
 import threading
 import time
+import warnings
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -244,6 +245,8 @@ def restart(*pids: int | Iterable[int]) -> None:
             # As in addprocs: better none than one that lacks what `everywhere` was still to define there.
             withdrawn.set()
             rmprocs([peer.pid for peer in node.peers.connected() if peer.pid in wanted], waitfor=0)
+            gone = f"worker {wanted[0]} has" if len(wanted) == 1 else f"workers {', '.join(map(str, wanted))} have"
+            warnings.warn(f"restart was interrupted: {gone} ended; addprocs({len(wanted)}) starts others", stacklevel=2)
             raise
     if failures:
         raise CompositeException(_summary(fresh, failures), failures, fresh)

@@ -270,3 +270,29 @@ def test_a_child_of_the_master_that_ends_leaves_the_workers_alone(own_session: C
     session.run("import atexit, os\nchild = os.fork()\nif not child:\n    atexit._run_exitfuncs()\n    os._exit(7)")
     assert session.run("os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])") == 7
     assert session.run("pydist.remotecall_fetch(abs, 2, -1)") == 1
+
+
+def test_it_is_said_which_workers_an_interrupted_restart_has_cost(
+    own_session: Callable[..., Session], bell: Bell
+) -> None:
+    session = own_session(workers=2)
+    session.run("import warnings; caught = warnings.catch_warnings(record=True).__enter__()")
+    session.run(
+        f"""
+pydist.everywhere('''
+import pathlib, time
+if pathlib.Path({str(bell)!r} + ".on").exists():
+    with open({str(bell)!r}, "a") as bell: bell.write("x")
+    time.sleep(60)
+''')
+import pathlib; pathlib.Path({str(bell)!r} + ".on").touch()
+"""
+    )
+    session.start("pydist.restart(pydist.workers())")
+    bell.wait(1)
+    session.interrupt()
+    with pytest.raises(CellError, match="KeyboardInterrupt"):
+        session.finish()
+    assert session.run("[str(one.message) for one in caught]") == [
+        "restart was interrupted: workers 2, 3 have ended; addprocs(2) starts others"
+    ]

@@ -7,6 +7,7 @@ a function lives in the peer's namespace of the same name, and its globals trave
 from __future__ import annotations
 
 import io
+import pickle
 import sys
 import types
 import warnings
@@ -22,6 +23,7 @@ from pydist._runtime.definitions import find_class, load_class, load_code, load_
 from pydist._runtime.namespaces import belongs_to_library, home_of, library, namespace, travels_by_value
 from pydist._runtime.pickling import reduce_exception
 from pydist._runtime.sources import is_changed, load_module
+from pydist._runtime.survey import Survey
 from pydist._runtime.wrappers import CACHE, reduce_wrapper, wrapped_functions
 
 if TYPE_CHECKING:
@@ -97,33 +99,78 @@ class FullPickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def _class(self, cls: type) -> Any:
         if self._inline is not None and (cls is self._inline or _belongs(cls, self._inline)):
-            return _cp._dynamic_class_reduce(cls)
+            return _reduce_class(cls)
         job = self._job
-        digest = job.definitions.class_(cls)
         module, name = cls.__module__, cls.__qualname__
-        present = find_class(module, name)
-        named = name_digest(module, name) if present is cls else None
-        if present is not None and present is not cls and module == "__main__":
-            _warn_of_earlier(cls)
-        digest = named or digest
-        if digest is None or (digest not in job.definitions.blobs and digest not in job.knowledge.digests):
-            digest = self._pickle_class(cls, digest)
+        digest, named = self._digest_of(cls)
         job.need(digest)
-        job.functions.extend(functions_of(cls))
-        if named is not None:
+        if named:
             return load_named_class, (digest, module, name)
         return load_class, (digest,)
 
-    def _pickle_class(self, cls: type, digest: bytes | None) -> bytes:
+    def _digest_of(self, cls: type) -> tuple[bytes, bool]:
+        """Return the digest of a class, which is sent if need be, and whether it is that of its name.
+
+        The class, its base classes and those that it refers to are looked at once for each message; what their methods
+        mention goes along each time.
+        """
+        job = self._job
+        seen = job.classes.get(cls)
+        if seen is not None:
+            digest, named, functions = seen
+            job.functions += functions
+            return digest, named
+        if cls in job.pickling:
+            raise pickle.PicklingError(
+                f"the class {cls.__qualname__!r} refers to another class that refers back to it (a list of its "
+                "subclasses, perhaps), which cannot be sent; define both on all processes, by everywhere"
+            )
+        start = len(job.functions)
+        definitions = job.definitions
+        module, name = cls.__module__, cls.__qualname__
+        present = find_class(module, name)
+        by_name = name_digest(module, name) if present is cls else None
+        if present is not None and present is not cls and module == "__main__":
+            _warn_of_earlier(cls)
+        parts: list[Any] | None = None
+        if definitions.is_own(cls):
+            survey = Survey(cls, lambda other: _belongs(other, cls))
+            job.functions += survey.functions
+            job.looked_at.add(cls)
+            try:
+                others = [c for c in survey.classes if self._class_by_value(c) and c not in job.looked_at]
+                digests = [self._digest_of(c)[0] for c in others]
+            finally:
+                job.looked_at.discard(cls)
+            parts = None if survey.loose else survey.parts + digests
+        else:
+            job.functions += functions_of(cls)
+        found = by_name or definitions.class_(cls, parts)
+        if found is None or (found not in definitions.blobs and found not in job.knowledge.digests):
+            found = self._pickle_class(cls, parts, found)
+        job.classes[cls] = found, by_name is not None, job.functions[start:]
+        return found, by_name is not None
+
+    def _pickle_class(self, cls: type, parts: list[Any] | None, digest: bytes | None) -> bytes:
         file = io.BytesIO()
         job = self._job
         outer, job.needed = job.needed, []
+        job.pickling.add(cls)
         try:
             FullPickler(file, job, None, inline=cls).dump(cls)
             needs = tuple(dict.fromkeys(job.needed))
         finally:
             job.needed = outer
-        return job.definitions.add_class(cls, digest, file.getvalue(), needs)
+            job.pickling.discard(cls)
+        return job.definitions.add_class(cls, parts, digest, file.getvalue(), needs)
+
+
+def _reduce_class(cls: type) -> Any:
+    reduced = _cp._dynamic_class_reduce(cls)
+    state = reduced[2]
+    if isinstance(state, tuple) and isinstance(state[0], dict):
+        state[0].pop("__slotnames__", None)  # noted by `copyreg` when an instance is pickled: no change of the class
+    return reduced
 
 
 def _is_beside(module: ModuleType) -> bool:

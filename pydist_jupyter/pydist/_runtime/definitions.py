@@ -14,12 +14,13 @@ import sys
 import threading
 import weakref
 from _blake2 import blake2b  # hashlib's own, without the time that importing OpenSSL takes
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import CodeType
 from typing import Any
 
 from pydist._runtime.current import current_node
 from pydist._runtime.sources import bring_up_to_date, is_changed, version
+from pydist._runtime.survey import INCIDENTAL, is_same
 
 __all__ = ["DIGEST_SIZE", "Definitions", "load_class", "load_code"]
 
@@ -46,7 +47,7 @@ class Definitions:
         self._objects: weakref.WeakValueDictionary[bytes, Any] = weakref.WeakValueDictionary()
         # Code objects compare by content, which is slow: they are found by identity, and kept so that it stays theirs.
         self._codes: dict[int, tuple[CodeType, bytes]] = {}
-        self._classes: weakref.WeakKeyDictionary[type, tuple[_State, bytes]] = weakref.WeakKeyDictionary()
+        self._classes: weakref.WeakKeyDictionary[type, _Known] = weakref.WeakKeyDictionary()
         self._lock = threading.RLock()
 
     def code(self, code: CodeType) -> bytes:
@@ -61,25 +62,51 @@ class Definitions:
         self._objects.setdefault(digest, code)
         return digest
 
-    def class_(self, cls: type) -> bytes | None:
-        """Return the digest of a class, or None if it is new or was changed since."""
+    def is_own(self, cls: type) -> bool:
+        """Say whether a class is this process's: it has not come in, nor has `everywhere` defined it."""
         known = self._classes.get(cls)
-        return known[1] if known is not None and known[0] == _state_of(cls) else None
+        return known is None or known.content is not None
 
-    def add_class(self, cls: type, digest: bytes | None, blob: bytes, needs: tuple[bytes, ...]) -> bytes:
+    def class_(self, cls: type, parts: Sequence[Any] | None) -> bytes | None:
+        """Return the digest of a class, or None if it is new or may have been changed since.
+
+        Args:
+            cls: the class.
+            parts: what it consists of (survey.py); None: identity does not say.
+        """
+        known = self._classes.get(cls)
+        if known is None:
+            return None
+        if known.content is None:
+            return known.digest if known.parts == _state_of(cls) else None
+        return known.digest if is_same(known.parts, parts) else None
+
+    def add_class(
+        self, cls: type, parts: Sequence[Any] | None, digest: bytes | None, blob: bytes, needs: tuple[bytes, ...]
+    ) -> bytes:
         """Note the blob of a class; ``digest`` if it has one already. Return its digest."""
-        digest = digest or digest_of(blob)
+        content = digest_of(blob)
         with self._lock:
+            known = self._classes.get(cls)
+            if digest is not None:
+                pass
+            elif known is None:
+                digest = content
+            elif known.content == content:
+                digest = known.digest
+            else:
+                # A peer changes the class that it has. If this is what it has been before, it is not so there any more.
+                digest = digest_of(blob + known.digest)
             self.blobs[digest] = (blob, needs)
             self._objects[digest] = cls
-            self._classes[cls] = (_state_of(cls), digest)
+            self._classes[cls] = _Known(digest, parts, content)
         return digest
 
     def adopt(self, cls: type, digest: bytes) -> None:
         """Let ``digest`` stand for ``cls``, which the same statement has defined on every process."""
         with self._lock:
             self._objects[digest] = cls
-            self._classes[cls] = (_state_of(cls), digest)
+            self._classes[cls] = _Known(digest, _state_of(cls), None)
 
     def load(self, digest: bytes, make: Callable[[bytes], Any]) -> Any:
         """Return the object of a digest, made from its blob the first time."""
@@ -96,7 +123,7 @@ class Definitions:
                 if isinstance(found, CodeType):
                     self._codes[id(found)] = (found, digest)
                 else:
-                    self._classes[found] = (_state_of(found), digest)
+                    self._classes[found] = _Known(digest, _state_of(found), None)
             return found
 
     # ---- the wire
@@ -116,17 +143,25 @@ class Definitions:
         return digest
 
 
-_State = tuple[tuple[str, int], ...]
+class _Known:
+    """What is known of a class.
+
+    Args:
+        digest: its number.
+        parts: what it consisted of.
+        content: the digest of its blob; None if it is not this process's own.
+    """
+
+    __slots__ = ("content", "digest", "parts")
+
+    def __init__(self, digest: bytes, parts: Sequence[Any] | None, content: bytes | None) -> None:
+        self.digest = digest
+        self.parts = parts
+        self.content = content
 
 
-#: What Python itself adds to a class when it is first looked at or pickled: no change of the class.
-_INCIDENTAL = frozenset(
-    {"__dict__", "__weakref__", "__slotnames__", "__annotations__", "__annotations_cache__", "_abc_impl"}
-)
-
-
-def _state_of(cls: type) -> _State:
-    return tuple((name, id(value)) for name, value in vars(cls).items() if name not in _INCIDENTAL)
+def _state_of(cls: type) -> tuple[tuple[str, int], ...]:
+    return tuple((name, id(value)) for name, value in vars(cls).items() if name not in INCIDENTAL)
 
 
 def find_class(module: str, qualname: str) -> type | None:

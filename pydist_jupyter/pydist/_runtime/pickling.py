@@ -125,6 +125,12 @@ class Outgoing:
         self.functions: list[FunctionType] = []
         #: Digests used, in the order in which they are needed.
         self.needed: list[bytes] = []
+        #: Classes that were looked at for this message: digest, whether it is that of the name, functions.
+        self.classes: dict[type, tuple[bytes, bool, list[FunctionType]]] = {}
+        #: Those that are being looked at.
+        self.looked_at: set[type] = set()
+        #: Those that are being pickled.
+        self.pickling: set[type] = set()
         #: References met: (owner, RRID).
         self.refs: list[Any] = []
         #: Large globals, to be written before this message: definitions, the request that uses them, pickle, buffers.
