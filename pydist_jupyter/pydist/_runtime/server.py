@@ -31,6 +31,8 @@ TICK = 0.005
 _SPIN = 25
 #: After so many fruitless spins in a row the answers are evidently slow ones: block at once.
 MISSES = 4
+#: After a sleep that was shorter than this (seconds) it tries again before it sleeps: more may follow as soon.
+_SHORT = 0.001
 #: What is held back in a burst goes out after this many seconds at the latest.
 _SOON = 0.001
 #: After so many messages in a row from one stream the others are looked at, too.
@@ -176,7 +178,7 @@ class Server:
             start = monotonic()
             for fd, events in poll(wait):
                 self._serve_one(fd, events)
-            if spin and self._latest is not None and monotonic() - start < 1e-4:
+            if spin and self._latest is not None and monotonic() - start < _SHORT:
                 self._latest.spin_misses = 0
             self._ticking = False
             self._tidy()
