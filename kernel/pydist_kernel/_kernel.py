@@ -34,6 +34,9 @@ GRACE = 1.0
 # How often a press that could not strike is repeated.
 REPEAT = 0.02
 DEAF = 20  # so often a press is repeated that no handler of ours hears: the user may have put another in its place
+# So long (seconds) the line about an interrupted cell waits for the ends of its calls. A worker says after a tenth of a
+# second that one does not listen; if it keeps the interpreter to itself meanwhile, nobody says anything.
+PATIENCE = 0.3
 
 _JULIA = {"text": "Julia's Distributed", "url": "https://docs.julialang.org/en/v1/stdlib/Distributed/"}
 
@@ -204,13 +207,17 @@ class PyDistKernel(IPythonKernel):
     def stop_calls_of_cell(self) -> str:
         """Interrupt the calls that the cell started and that still run; return the sentence that says so."""
         try:
+            before = pydist.frontend.strays()
             stopped = pydist.frontend.cancel(self._origin) if self._origin else {}
+            # A waiting call has cancelled its remote half already; what was in flight at the press counts all the same.
+            for pid, calls in self._in_flight.items():
+                stopped[pid] = max(calls, stopped.get(pid, 0))
+            going = pydist.frontend.wait_for_end(self._origin, PATIENCE) if stopped else {}
+            for pid, calls in pydist.frontend.strays().items():
+                going[pid] = going.get(pid, 0) + max(0, calls - before.get(pid, 0))
         except (Exception, KeyboardInterrupt) as error:
             return f"pydist could not stop the calls of this cell: {error}"
-        # A waiting call has cancelled its remote half already; what was in flight at the press counts all the same.
-        for pid, calls in self._in_flight.items():
-            stopped[pid] = max(calls, stopped.get(pid, 0))
-        return describe_stopped(stopped)
+        return describe_stopped(stopped, {pid: calls for pid, calls in going.items() if pid in stopped})
 
     # The end
 
@@ -231,21 +238,37 @@ def _calls(origin: int) -> dict[int, int]:
         return {}
 
 
-def describe_stopped(stopped: dict[int, int]) -> str:
-    """Return the line that says how many calls were stopped where; nothing if there were none.
+def describe_stopped(stopped: dict[int, int], going: dict[int, int] | None = None) -> str:
+    """Return the line that says how many calls were stopped where, and which go on; nothing if there were none.
 
     >>> describe_stopped({2: 1, 3: 2, 4: 1, 7: 1})
     'Interrupted: 5 calls stopped on workers 2-4, 7'
+    >>> describe_stopped({2: 1}, {2: 1})
+    'Interrupted: 1 call on worker 2 does not listen and goes on; %restart 2 ends it'
     """
-    pids = sorted(pid for pid, calls in stopped.items() if calls)
-    if not pids:
-        return ""
-    total = sum(stopped[pid] for pid in pids)
+    going = going or {}
+    deaf = {pid: min(calls, stopped[pid]) for pid, calls in going.items() if calls}
+    ended = {pid: calls - deaf.get(pid, 0) for pid, calls in stopped.items() if calls > deaf.get(pid, 0)}
+    parts = []
+    if ended:
+        parts.append(f"{_calls_of(ended)} stopped on {_workers_of(ended)}")
+    if deaf:
+        verbs = ("does not listen and goes", "it") if sum(deaf.values()) == 1 else ("do not listen and go", "them")
+        pids = " ".join(map(str, sorted(deaf)))
+        parts.append(f"{_calls_of(deaf)} on {_workers_of(deaf)} {verbs[0]} on; %restart {pids} ends {verbs[1]}")
+    return f"Interrupted: {', '.join(parts)}" if parts else ""
+
+
+def _calls_of(counts: dict[int, int]) -> str:
+    total = sum(counts.values())
+    return f"{total} call{'s' * (total > 1)}"
+
+
+def _workers_of(counts: dict[int, int]) -> str:
     spans: list[list[int]] = []
-    for pid in pids:
+    for pid in sorted(counts):
         if spans and pid == spans[-1][-1] + 1:
             spans[-1] = [spans[-1][0], pid]
         else:
             spans.append([pid])
-    where = ", ".join("-".join(map(str, span)) for span in spans)
-    return f"Interrupted: {total} call{'s' * (total > 1)} stopped on worker{'s' * (len(pids) > 1)} {where}"
+    return f"worker{'s' * (len(counts) > 1)} " + ", ".join("-".join(map(str, span)) for span in spans)

@@ -52,6 +52,7 @@ __all__ = [
     "taken_over",
     "tell_comm",
     "together",
+    "wait_for_end",
     "wait_idle",
     "watch_sources",
     "widget_states",
@@ -256,6 +257,13 @@ def cancel(origin: int) -> dict[int, int]:
     from pydist._runtime.current import current_node
 
     return current_node().cancel_origin(origin)
+
+
+def wait_for_end(origin: int, timeout: float) -> dict[int, int]:
+    """Wait until no call of ``origin`` is in flight; return ``{pid: number of calls}`` of those that still are then."""
+    from pydist._runtime.current import current_node
+
+    return current_node().wait_for_origin(origin, timeout)
 
 
 def wait_idle(timeout: float | None = None) -> bool:

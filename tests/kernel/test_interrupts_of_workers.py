@@ -58,6 +58,26 @@ def test_what_the_cell_started_is_stopped_and_told(kernel: LiveKernel, code: str
     assert kernel.evaluate("pydist.frontend.running()") == {}
 
 
+@pytest.mark.parametrize(
+    "deaf",
+    ["hashlib.pbkdf2_hmac('sha256', b'', b'', 2_000_000_000)", "sum(range(10**12))"],
+    ids=["C code", "C code that keeps the interpreter"],
+)
+def test_a_call_that_does_not_listen_is_told(deaf: str) -> None:
+    with LiveKernel(workers=2) as kernel:  # its own: the restarted worker ends with it
+        kernel.run(f"{PREPARE}\ndef deaf():\n    import hashlib\n    print('at work', flush=True)\n    {deaf}")
+        cell = kernel.begin("fs = [pydist.remotecall(deaf, 3), pydist.remotecall(work, 2)]; time.sleep(600)")
+        cell.wait_for(lambda cell: cell.stdout.count("at work") == 2)
+        kernel.interrupt()
+        assert cell.wait(SOON).error == "KeyboardInterrupt"
+        assert (
+            "Interrupted: 1 call stopped on worker 2, "
+            "1 call on worker 3 does not listen and goes on; %restart 3 ends it\n"
+        ) in cell.stderr
+        assert kernel.run("%restart 3").status == "ok"
+        assert kernel.evaluate("[pydist.remotecall_fetch(abs, p, -p) for p in pydist.workers()]") == [2, 3]
+
+
 def test_what_another_cell_started_goes_on(kernel: LiveKernel, tmp_path: Path) -> None:
     letter = tmp_path / "letter"
     kernel.run(f"import os; os.mkfifo({str(letter)!r}); other = pydist.remotecall(listen, 2, {str(letter)!r})")

@@ -286,6 +286,16 @@ class Asking(Sending):
                         self.cancel(slot)
         return counts
 
+    def wait_for_origin(self, origin: int, timeout: float) -> dict[int, int]:
+        """Wait until the requests of one origin have been answered; return how many have not in time, by process."""
+        deadline = monotonic() + timeout
+        for peer in self.peers.all():
+            if peer.connection is not None:
+                for slot in list(peer.connection.pending.values()):
+                    if slot.origin == origin:
+                        self.wait(slot, max(0.0, deadline - monotonic()))
+        return self.calls_in_flight(origin)
+
     def put_names_in_place(self, knowledge: Knowledge, rid: int | None) -> None:
         """Bind the globals that came ahead of request ``rid`` (and of earlier ones; None: all) in their namespaces.
 
