@@ -262,11 +262,16 @@ def remotecall_eval(module: str, pids: int | Iterable[int], code: str, **binding
         arguments = (module, source, name, {**bindings, **inserted})
         futures = [begin(evaluate, pid, arguments, {}, once if len(targets) > 1 else None) for pid in targets]
     values, failures = [], []
-    for future in futures:
-        try:
-            values.append(future.fetch())
-        except Exception as error:
-            failures.append(error)
+    try:
+        for future in futures:
+            try:
+                values.append(future.fetch())
+            except Exception as error:
+                failures.append(error)
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        raise
     if failures:
         if isinstance(pids, int):
             raise failures[0]

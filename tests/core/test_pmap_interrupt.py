@@ -111,3 +111,16 @@ def press():
         assert caught.value.kind == "KeyboardInterrupt"
         assert session.run("sorted(told.take(timeout=10) for pid in pydist.workers())") == session.pids
     check_that_it_is_usable(session)
+
+
+@pytest.mark.parametrize("verb", ["remotecall_eval('__main__', pydist.workers(), {0})", "everywhere({0})"])
+def test_code_for_many_is_interrupted_on_all_of_them(verb: str, session: Session, bell: Bell) -> None:
+    code = (
+        "import time, pydist\n"
+        "if pydist.myid() != 1:\n"
+        f"    with open({str(bell)!r}, 'a') as bell: bell.write('x')\n"
+        "    time.sleep(60)"
+    )
+    interrupted(session, "pydist." + verb.format(repr(code)), bell)
+    assert session.run("pydist.frontend.wait_idle(10)")
+    check_that_it_is_usable(session)
