@@ -22,6 +22,8 @@ from tools.leftovers import SHARED_MEMORY, SharedMemory, command_line, descendan
 PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
 # The product promises 5 s after a kill -9 of the kernel; the rest is for a slow machine.
 GRACE = 10.0
+# A shell ignores them for what it starts in the background, and so would every process of the tests that interrupt.
+INTERRUPTS = [signal.SIGINT, signal.SIGQUIT]
 
 
 def main(command: list[str]) -> int:
@@ -33,7 +35,7 @@ def main(command: list[str]) -> int:
     memory = SharedMemory(at_work=False).watch()
     # Blocked, so that sigtimedwait below may wait for it.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
-    child = os.posix_spawnp(command[0], command, os.environ, setsigmask=[])
+    child = os.posix_spawnp(command[0], command, os.environ, setsigmask=[], setsigdef=INTERRUPTS)
     code = reap_until(child)
     left = wait_for_the_rest(GRACE)
     for pid in left:
