@@ -42,17 +42,16 @@ NO_TESTS_COLLECTED = 5  # pytest's exit code
 
 # On other versions of Python, ipykernel and IPython a browser sees nothing else.
 ALL_ON_VERSIONS = (("-m", "not browser"),)
-# What differs most with them: how kernels and shells work, what is pickled, how signals and threads end.
+# What differs most with them, in less than two minutes for each: how kernels and shells work, what is pickled, how
+# signals and threads end. `run.py versions` runs the rest.
 SOME_ON_VERSIONS = (
     ("-m", QUICK),
     (
         *("-m", f"({REST}) and not browser"),
-        *("tests/kernel", "tests/magics"),
-        *("tests/core/test_calls.py", "tests/core/test_pmap.py", "tests/core/test_pmap_interrupt.py"),
-        *("tests/core/test_errors.py", "tests/core/test_output.py", "tests/core/test_life.py"),
-        # What takes long and differs least: a minute and a half each time.
-        *("--ignore", "tests/kernel/test_run_notebook.py", "--ignore", "tests/kernel/test_workers_at_start.py"),
-        *("--ignore", "tests/kernel/test_settings.py", "--ignore", "tests/magics/test_relay.py"),
+        *("tests/kernel/test_protocol.py", "tests/kernel/test_interrupts.py"),
+        *("tests/kernel/test_interrupts_of_workers.py", "tests/kernel/test_shutdown.py"),
+        *("tests/magics/test_kernels.py", "tests/magics/test_worker_text.py", "tests/magics/test_in_a_shell.py"),
+        *("tests/core/test_calls.py", "tests/core/test_errors.py", "tests/core/test_pmap.py"),
     ),
 )
 
