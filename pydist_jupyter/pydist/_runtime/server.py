@@ -117,7 +117,11 @@ class Server:
 
     def release(self, connection: Connection) -> None:
         """Let the server read a stream that was kept claimed: nobody is about to wait for it."""
-        if connection.parked and connection.reading.acquire(False):
+        if connection.parked:
+            self._hand_back(connection)
+
+    def _hand_back(self, connection: Connection) -> None:
+        if connection.reading.acquire(False):
             try:
                 self._parked.discard(connection)
                 connection.hot = 0
@@ -247,13 +251,8 @@ class Server:
 
     def _give_back(self, now: float) -> None:
         for connection in list(self._parked):
-            if now - connection.last_read > TICK and connection.reading.acquire(False):
-                try:
-                    self._parked.discard(connection)
-                    connection.hot = 0
-                    connection.watch()
-                finally:
-                    connection.reading.release()
+            if now - connection.last_read > TICK:
+                self._hand_back(connection)
 
     @property
     def is_led(self) -> bool:
