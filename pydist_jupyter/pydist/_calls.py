@@ -68,7 +68,7 @@ Target = int | AbstractWorkerPool
 def _check(f: Any, pid: Any) -> int:
     if not callable(f):
         raise TypeError(f"the first argument must be callable, not {f!r}; the process comes second")
-    if isinstance(pid, bool) or not isinstance(pid, int):
+    if type(pid) is not int and (isinstance(pid, bool) or not isinstance(pid, int)):
         raise TypeError(f"the process must be given by its id (an integer), not {pid!r}")
     return pid
 
@@ -93,7 +93,7 @@ def begin(
     f: Callable[..., Any], pid: Target, args: tuple[Any, ...], kwargs: dict[str, Any], once: Once | None = None
 ) -> Future:
     """Do what `remotecall` does, for a call that is part of another verb: ``sync`` is told of that one alone."""
-    if isinstance(pid, AbstractWorkerPool):
+    if type(pid) is not int and isinstance(pid, AbstractWorkerPool):
         return _on_pool(pid, f, args, kwargs)
     pid = _check(f, pid)
     node = current_node()
@@ -174,7 +174,8 @@ def remotecall_fetch(f: Callable[..., R], pid: Target, /, *args: Any, **kwargs: 
         >>> remotecall_fetch(pow, 2, 3, 4)
         81
     """
-    if isinstance(pid, AbstractWorkerPool):
+    # In the order of what is most frequent: this is the shortest way to a worker and back.
+    if type(pid) is not int and isinstance(pid, AbstractWorkerPool):
         return _on_pool(pid, f, args, kwargs).fetch()  # type: ignore[no-any-return]
     pid = _check(f, pid)
     node = current_node()

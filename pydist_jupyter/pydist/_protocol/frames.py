@@ -211,7 +211,7 @@ class FrameParser:
             self._tail = b""
         frames: list[Frame] = []
         pos, end = 0, len(data)
-        while end - pos >= _SIZE:
+        while pos + _SIZE <= end:
             header = _unpack_header(data, pos)
             length, rid, aux, origin, nbuf, kind, flags = header
             stop = pos + _SIZE + length

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import pickle
 import sys
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +42,6 @@ class Answers:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._lock = threading.Lock()
         #: Everything that has come in and is not answered yet.
         self.calls: dict[tuple[int, int], Call] = {}
         #: The calls that have failed lately, whose function and arguments are kept.
@@ -75,10 +73,13 @@ class Answers:
             self.finish_output(call)
             call.local[3](value, None)
             return True
-        flags = self.finish_output(call)
-        asked = call.asked
-        if asked & QUIET:
-            return True
+        asked, output = call.asked, self._node.output
+        if call.texts is not None or asked & QUIET:
+            flags = self.finish_output(call)
+            if asked & QUIET:
+                return True
+        else:
+            flags = DRAIN if output is not None and output.wrote_below() else 0
         try:
             if asked & KEEP:
                 self._node.store.settle((connection.pid, call.rid), value)
@@ -197,13 +198,15 @@ class Answers:
         connection.send(encode_failure(self._node, connection, call.rid, call.origin, captured, flags))
 
     def _first(self, call: Call, stray: int = 0) -> bool:
-        with self._lock:
-            if call.answered:
-                return False
-            call.answered = True
-            if stray:
-                self.strays[self.key(call)] = call
-        self.calls.pop(self.key(call), None)
+        key = self.key(call)
+        goes_on = stray and not call.answered
+        if goes_on:
+            self.strays[key] = call  # first: whoever finds it answered looks for it there
+        if self.calls.pop(key, None) is None:  # of several threads one gets it
+            if goes_on:
+                self.strays.pop(key, None)
+            return False
+        call.answered = True
         return True
 
     def _end_after_answer(self, call: Call) -> None:

@@ -91,7 +91,7 @@ class Asking(Sending):
             not kwargs
             and kind in _NUMBERED
             and (number := knowledge.functions.get(f) or number_by_shortcut(knowledge, f))
-            and all(map(is_plain, args))
+            and are_plain(args)
         ):
             if flags & KEEP:
                 frontend.note_call(slot.origin, slot.rid)
@@ -113,8 +113,7 @@ class Asking(Sending):
         shield.raise_()
         try:
             slot = self.call(pid, f, args, kwargs)
-            self.wait(slot)
-            if not slot.done:
+            if not self.reader.wait(slot, None, direct=shield is MAIN or shield.owner is None):
                 self.give_up(slot)
         finally:
             shield.lower()

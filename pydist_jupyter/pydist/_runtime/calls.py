@@ -46,13 +46,13 @@ class Executor(Answers):
         try:
             call.check()
             f, args, kwargs = self._decode(call)
-            call.shield = None if type(f) is Verb else shield
             if type(f) is Verb:
                 # The runtime's own code is never interrupted in the middle; what of it may be opens the shield itself.
                 value = f.handler(*args)
                 if value is LATER and call.is_withdrawn():
                     raise KeyboardInterrupt
             else:
+                call.shield = shield
                 try:
                     shield.open(call)
                     call.check()  # an interrupt that came before the shield was open has left its mark only

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Connection"]
 
 _DONTWAIT = socket.MSG_DONTWAIT
-#: One receive. Into memory that stays: a new object of this size is mapped and unmapped by the system each time, which
-#: costs more than all the rest.
+#: One receive. Objects of twice this size are mapped and unmapped by the system each time: that costs more than all the
+#: rest.
 _CHUNK = 64 * 1024
 #: Room in the kernel for small messages: a full buffer costs a context switch.
 _SOCKET_BUFFER = 1 << 20
@@ -74,7 +74,6 @@ class Connection:
         self._lost = lost
         self._poller = poller
         self._parser = FrameParser(allocate, self._borrow)
-        self._incoming = memoryview(bytearray(_CHUNK))
         self._writing = allocate_lock()
         self._outbox: deque[memoryview] = deque()
         sock.setblocking(True)
@@ -92,10 +91,10 @@ class Connection:
         try:
             target = self._parser.target()
             if target is None:
-                n = self.sock.recv_into(self._incoming, 0, _DONTWAIT)
-                if n:
-                    self.bytes_in += n
-                    return self._parser.feed(bytes(self._incoming[:n]))
+                data = self.sock.recv(_CHUNK, _DONTWAIT)
+                if data:
+                    self.bytes_in += len(data)
+                    return self._parser.feed(data)
             else:
                 n = self.sock.recv_into(target, 0, _DONTWAIT)
                 if n:

@@ -129,7 +129,7 @@ class Node(Asking):
         elif kind in _REQUESTS:
             call = Call(connection, frame, frame.rid, frame.origin)
             if frame.flags & KEEP:
-                self.store.hold((connection.pid, frame.rid), connection.pid)
+                self.store.ask((connection.pid, frame.rid), connection.pid)
             self.executor.accept(call)
             self.lanes.inbox.append(call)
         elif kind == OUTPUT:
@@ -171,16 +171,18 @@ class Node(Asking):
         slot = connection.pending.pop(frame.rid, None)
         if connection.load.sizes:
             connection.load.take_off(frame.rid)
+        flags = frame.flags
         peer = self.peers.get(connection.pid)
         if peer is not None:
             peer.done += 1
             if peer.output is not None:
-                peer.output.settle(bool(frame.flags & DRAIN))
-            if frame.flags & STRAY:
+                peer.output.settle(flags & DRAIN)
+            if flags & STRAY:
                 peer.strays += 1
-        if frame.flags & LOST:
+        if flags & LOST:
             connection.knowledge.forget_names()
-        self.desk.flush()
+        if self.desk.dirty:
+            self.desk.flush()
         if slot is not None:
             slot.settle(frame)
         else:

@@ -218,7 +218,8 @@ class Desk:
         #: The origin and the number of what each process was asked last.
         self._asked: dict[int, tuple[int, int]] = {}
         self._lock = threading.RLock()
-        self._dirty: set[int] = set()
+        #: The origins for which something was handed over since the last `flush`.
+        self.dirty: set[int] = set()
         # The displays of lines that overwrite themselves, by (pid, request, stream).
         self._moving: dict[tuple[int, int, int], str] = {}
 
@@ -238,7 +239,7 @@ class Desk:
             router = frontend.router()
             if router is not None:
                 router.text(origin, _STREAMS[number], shown, call)
-                self._dirty.add(origin)
+                self.dirty.add(origin)
             else:
                 _write_plainly(sys.stdout if number == STDOUT else sys.stderr, shown)
 
@@ -291,13 +292,13 @@ class Desk:
         elif router is not None:
             with self._lock:
                 router.display(origin, pid, msg_type, content, call)
-                self._dirty.add(origin)
+                self.dirty.add(origin)
 
     def flush(self) -> None:
         """Have shown what was handed over, before a result is delivered."""
-        if self._dirty:
+        if self.dirty:
             with self._lock:
-                origins, self._dirty = self._dirty, set()
+                origins, self.dirty = self.dirty, set()
                 flush = getattr(frontend.router(), "flush", None)
                 if flush is not None:
                     for origin in origins:

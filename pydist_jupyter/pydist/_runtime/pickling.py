@@ -353,9 +353,9 @@ def are_atoms(values: Iterable[Any]) -> bool:
     return _ATOMS.issuperset(map(type, values))
 
 
-def are_plain(values: list[Any]) -> bool:
+def are_plain(values: Sequence[Any]) -> bool:
     """Say whether all values are plain, as far as that can be found quickly; see `is_plain`."""
-    return are_atoms(values) or (len(values) <= _FEW and all(map(is_plain, values)))
+    return _ATOMS.issuperset(map(type, values)) or (len(values) <= _FEW and all(map(is_plain, values)))
 
 
 def decode(body: Any, buffers: Sequence[object] = ()) -> Any:

@@ -42,7 +42,7 @@ class Pipe:
                     tail, self._tail = self._tail, b""
                     self._show(tail.decode("utf-8", "replace"))
 
-    def settle(self, drain: bool) -> None:
+    def settle(self, drain: int) -> None:
         """Before a result is delivered: show what the call has written below Python."""
         if drain:
             self.drain()

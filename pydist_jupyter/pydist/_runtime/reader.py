@@ -91,7 +91,8 @@ class Reader(Server):
             if connection.spin_misses < MISSES:
                 if self._try_some_times(connection):
                     connection.spin_misses = 0
-                    self._after()
+                    if not _over(slot, shield):  # else `_stop_reading` does it
+                        self._after()
                 else:
                     connection.spin_misses += 1
                 continue

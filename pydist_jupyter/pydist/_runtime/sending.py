@@ -112,7 +112,7 @@ class Sending:
         if slot.origin:
             self.desk.asked(connection.pid, slot.origin, slot.rid)
         try:
-            connection.ask(data, buffers)
+            (connection.ask if connection.held else connection.send)(data, buffers)
         except EOFError:
             connection.pending.pop(slot.rid, None)
             raise self.gone(connection) from None

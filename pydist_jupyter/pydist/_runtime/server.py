@@ -279,8 +279,10 @@ class Server:
     def leave(self, soon_back: bool = False) -> None:
         """Give the server's role up; ``soon_back``: the background thread need not hurry to take it."""
         self._lead.release()
+        if soon_back or self._free.is_set():
+            return
         with self._guard:
-            if not self._wanted and not soon_back:
+            if not self._wanted:
                 self._free.set()
 
     @property

@@ -37,7 +37,7 @@ class Entry:
         #: If it has failed: what was called, for `recreate`, as long as that is kept.
         self.value: Any = None
         self.captured: CapturedException | None = None
-        self.callbacks: list[Callable[[], object]] = []
+        self.callbacks: list[Callable[[], object]] | None = None
         #: For a RemoteChannel: the channel.
         self.backing: Any = None
 
@@ -72,8 +72,8 @@ class Store:
                 raise InvalidStateException("Future can be set only once", "set")
             entry.value, entry.captured = value, captured
             entry.settled = True
-            callbacks, entry.callbacks = entry.callbacks, []
-        for callback in callbacks:
+            callbacks, entry.callbacks = entry.callbacks, None
+        for callback in callbacks or ():
             callback()
 
     def when_settled(self, entry: Entry, callback: Callable[[], object]) -> bool:
@@ -81,8 +81,17 @@ class Store:
         with self.lock:
             if entry.settled:
                 return True
-            entry.callbacks.append(callback)
+            entry.callbacks = [*(entry.callbacks or ()), callback]
             return False
+
+    def ask(self, ref: Ref, pid: int) -> None:
+        """``pid`` has asked for a value that is to stay here, and holds it from now on."""
+        with self.lock:
+            if ref not in self.entries and pid not in self._dead:
+                entry = self.entries[ref] = Entry()
+                entry.holders.add(pid)
+                return
+        self.hold(ref, pid)
 
     def hold(self, ref: Ref, pid: int, n: int = 1) -> None:
         """``pid`` holds the reference ``n`` times more."""
