@@ -56,6 +56,20 @@ class Results:
                 for index, value in zip(indices, values, strict=True):
                     self._list[index] = value
 
+    def put_one(self, index: int, value: Any) -> None:
+        """Put a single one in."""
+        if not self._keep:
+            self._pairs.append((index, value))
+            return
+        self._there.append((index,))
+        missing = index + 1 - len(self._list)
+        if missing == 1:
+            self._list.append(value)
+        else:
+            if missing > 0:
+                self._list += [None] * missing
+            self._list[index] = value
+
     def in_order(self) -> list[Any]:
         """Return the list, when nothing is missing."""
         return self._list

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 from pydist._errors import ProcessExitedException, remote_exception, unwrap
 from pydist._items import Inputs, Results
 from pydist._pace import Pace
-from pydist._protocol.frames import BACK, CUT, STAR
+from pydist._protocol.frames import BACK, CUT, EACH, STAR
 from pydist._rules import Item, Rules, View, annotate
 from pydist._runtime.asking import Prepared
 from pydist._runtime.node import Node
 from pydist._runtime.once import Once
+from pydist._runtime.pickling import are_plain
 from pydist._runtime.shield import shield_of_this_thread
 from pydist._runtime.slots import Slot
 
@@ -59,13 +60,17 @@ class _Place:
         #: It has ended with work, and the first message has been blamed.
         self.lost = False
 
+    def load(self) -> int:
+        """Return how many answers are to come from there."""
+        return sum([message.left for message in self.flying])
+
 
 class _Message(Slot):
     """Inputs that travel together to one worker, and the place for the answer."""
 
-    __slots__ = ("indices", "items", "kept", "landed", "place", "position", "sent")
+    __slots__ = ("indices", "items", "kept", "landed", "left", "parts", "place", "position", "sent")
 
-    def __init__(self, run: Run, place: _Place, indices: Sequence[int], items: list[Any]) -> None:
+    def __init__(self, run: Run, place: _Place, indices: Sequence[int], items: list[Any], each: bool) -> None:
         assert place.prepared is not None
         Slot.__init__(self, run.node.next_id(), place.prepared.connection, run.origin)
         self.place = place
@@ -73,10 +78,18 @@ class _Message(Slot):
         self.items = items
         #: How many of them are done there.
         self.kept = len(items)
+        #: If each item is answered by itself: all of these answers but the last.
+        self.parts: deque[Frame] | None = deque() if each else None
+        #: How many answers are to come.
+        self.left = len(items) if each else 1
         self.landed = run.landed
         #: When it was sent, as the how-manieth of those that were there.
         self.sent = 0.0
         self.position = 1
+
+    def done_before(self) -> int:
+        """Return how many of its items have been answered, one by one."""
+        return len(self.items) - self.left if self.parts is not None else 0
 
     def settle(self, frame: Frame | None, failure: BaseException | None = None) -> bool:
         """The answer has come."""
@@ -84,6 +97,12 @@ class _Message(Slot):
         if first:
             self.landed(self)
         return first
+
+    def part(self, frame: Frame) -> None:
+        """One of the answers has come, and not the last."""
+        assert self.parts is not None
+        self.parts.append(frame)
+        self.landed(self)
 
     def cut(self, kept: int) -> None:
         """Only the first ``kept`` are done there."""
@@ -123,7 +142,8 @@ class Run:
         self._inputs = inputs
         self._total = inputs.total
         self._pace = Pace(batch_size, inputs.total)
-        self._flags = (STAR if inputs.star else 0) | (CUT if self._pace.auto else 0)
+        self._flags = STAR if inputs.star else 0
+        self._flags |= CUT if self._pace.auto else EACH if self._pace.single else 0
         self._pids = pids
         self._rules = rules
         self._view = view
@@ -257,41 +277,53 @@ class Run:
                 if place.flying and place.flying[0] is place.lasting:
                     continue  # more would only be given back, too
                 # Several at once, rather than one for each that comes back.
-                if 2 * len(place.flying) <= most and not self._send(place, most - len(place.flying)):
+                load = place.load()
+                if 2 * load <= most and not self._send(place, most - load):
                     return
 
     def _fair_share(self) -> int:
         """Return how many messages at most each worker should have, if the others are to have as many."""
         if self._total is None:
             return self._pace.depth
-        flying = sum([len(place.flying) for place in self._open])
+        flying = sum([place.load() for place in self._open])
         left = max(0, self._total - self._taken) + len(self._again)
         return -(-(flying + -(-left // self._pace.size)) // max(1, len(self._open)))
 
-    def _next_items(self) -> tuple[Sequence[int], list[Any]]:
+    def _next_items(self, n: int) -> tuple[Sequence[int], list[Any]]:
         if self._again:
-            again = [heappop(self._again) for _ in range(min(self._pace.size, len(self._again)))]
+            again = [heappop(self._again) for _ in range(min(n, len(self._again)))]
             return [index for index, _ in again], [item for _, item in again]
-        items = [] if self._exhausted else list(itertools.islice(self._inputs.iterator, self._pace.size))
-        if len(items) < self._pace.size:
+        items = [] if self._exhausted else list(itertools.islice(self._inputs.iterator, n))
+        if len(items) < n:
             self._exhausted = True
         first = self._taken
         self._taken += len(items)
         return range(first, self._taken), items
 
+    def _next_messages(self, place: _Place, n: int) -> Iterator[_Message]:
+        """Make the next ``n`` messages; of single items one, with ``n`` of them, where each is answered by itself."""
+        single = self._pace.single
+        while n > 0:
+            indices, items = self._next_items(n if single else self._pace.size)
+            if not items:
+                return
+            if single and not are_plain(items):
+                # Each comes with what it needs, and lets it go when it is done.
+                for index, item in zip(indices, items, strict=True):
+                    yield _Message(self, place, (index,), [item], single)
+            else:
+                yield _Message(self, place, indices, items, single)
+            n -= len(items) if single else 1
+
     def _send(self, place: _Place, n: int) -> bool:
-        """Send up to ``n`` messages; return whether there may be more inputs."""
+        """Send what brings ``n`` answers; return whether there may be more inputs."""
         if place.gone:
             return True
         messages: list[_Message] = []
         try:
             if place.prepared is None or place.prepared.connection.closed:
                 place.prepared = self.node.prepare(place.pid, self._f, self._once)
-            while len(messages) < n:
-                indices, items = self._next_items()
-                if not items:
-                    break
-                messages.append(_Message(self, place, indices, items))
+            messages.extend(self._next_messages(place, n))
             if messages:
                 self._ask(place, place.prepared, messages)
         except (EOFError, ProcessExitedException):
@@ -305,7 +337,7 @@ class Run:
             unsent = [message.indices[0] for message in messages if message not in place.flying]
             annotate(error, unsent[0] if unsent else self._taken, self._results.by_index())
             raise
-        return len(messages) == n
+        return sum([message.left for message in messages]) == n
 
     def _ask(self, place: _Place, prepared: Prepared, messages: list[_Message]) -> None:
         # From the sending to the noting no interrupt: what is sent must be known, or nobody stops it.
@@ -318,7 +350,7 @@ class Run:
                 message.position = len(place.flying)
                 message.sent = now
             self.node.map_prepared(prepared, [(message, message.items) for message in messages], self._flags)
-            self._pace.weigh((prepared.connection.bytes_out - written) // len(messages))
+            self._pace.weigh((prepared.connection.bytes_out - written) // sum([message.left for message in messages]))
         except Exception:
             pending = prepared.connection.pending
             place.flying = [message for message in place.flying if message.done or message.rid in pending]
@@ -339,9 +371,14 @@ class Run:
         place = message.place
         if message not in place.flying:
             return
+        if message.parts is not None:
+            self._take_parts(message, message.parts)
         if message.kept < len(message.items):
             # It lasts longer than was thought.
             self._pace.note_cut(message.kept)
+            if message.parts is not None:
+                place.lasting = message
+                message.left -= len(message.items) - message.kept
             self._return(message, message.kept)
         if not message.done:
             return
@@ -356,22 +393,46 @@ class Run:
             self._take_loss(message, error)
             return
         self._pace.note((time.monotonic() - message.sent) / message.position, took, len(message.items))
-        n, indices, items = len(values), message.indices, message.items
-        self._results.put(indices[:n], values)
-        self._view.done += n
+        first = message.done_before()
+        n, indices, items = first + len(values), message.indices, message.items
+        self._results.put(indices[first:n], values)
+        self._view.done += n - first
         if failure is None:
             self._return(message, n)
             return
         self._return(message, n + 1)
         self._failed(indices[n], items[n], remote_exception(place.pid, failure))
 
+    def _take_parts(self, message: _Message, parts: deque[Frame]) -> None:
+        """Take the answers to single items of a message, in their order."""
+        while parts:
+            frame, at = parts.popleft(), message.done_before()
+            message.left -= 1
+            index = message.indices[at]
+            try:
+                values, failure, took = self.node.value_in(frame, message.connection)
+            except Exception as error:
+                self._failed(index, message.items[at], error)
+                continue
+            self._pace.note(0.0, took, 1)
+            if failure is None:
+                self._results.put_one(index, values[0])
+                self._view.done += 1
+            else:
+                self._failed(index, message.items[at], remote_exception(message.place.pid, failure))
+
     def _take_loss(self, message: _Message, error: Exception) -> None:
         """A whole message has failed: the worker has ended, or what it sent cannot be read here."""
         if isinstance(error, ProcessExitedException):
             if message.place.lost:
-                self._return(message, 0)  # it stood behind the one that was worked on
+                self._return(message, message.done_before())  # it stood behind the one that was worked on
                 return
             message.place.lost = message.place.gone = True
+        if message.parts is not None:
+            at = message.done_before()
+            self._return(message, at + 1)
+            self._failed(message.indices[at], message.items[at], error)
+            return
         for index, item in zip(message.indices, message.items, strict=True):
             self._failed(index, item, error)
 

@@ -23,7 +23,7 @@ _QUICK = 0.02
 #: Of very quick ones so many seconds' worth wait there, but no more than so many messages, or items: they are sent
 #: together, which costs the less the more they are.
 _AHEAD = 0.002
-_DEPTH = 16
+_DEPTH = 64
 #: And no more than so many bytes, beyond the second message.
 _HEAVY = 1 << 20
 _WAITING = 64
@@ -39,6 +39,8 @@ class Pace:
 
     def __init__(self, batch_size: int | str, total: int | None) -> None:
         self.auto = batch_size == "auto"
+        #: Each item is sent for itself, or answered as if it had been.
+        self.single = not self.auto and batch_size == 1
         #: Items in a message.
         self.size = 1 if self.auto else int(batch_size)
         #: Messages at a worker, the one that is worked on included.

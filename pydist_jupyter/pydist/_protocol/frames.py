@@ -33,6 +33,7 @@ __all__ = [
     "CUT",
     "DEFINE",
     "DONE",
+    "EACH",
     "ENDED",
     "ERROR",
     "EXIT",
@@ -47,6 +48,7 @@ __all__ = [
     "NAMES",
     "OPENS",
     "OUTPUT",
+    "PART",
     "QUIET",
     "REFS",
     "RELEASE",
@@ -88,6 +90,8 @@ COMM = 24  # what the front end says to a widget of this worker
 KEEP = 1  # CALL: keep the result there, answer DONE
 QUIET = 2  # CALL: no answer at all (remote_do)
 MAP = 32  # CALL: the body is a list of items; answer (values, failure or None, seconds), stopping at the first failure
+EACH = 16  # CALL with MAP: each item is answered by itself, failed or not; what has not begun may be given back
+PART = 32  # RESULT: of one item of such a call, and not the last answer to it
 CUT = 4  # CALL with MAP: what has not begun when the call lasts may be given back
 STAR = 8  # CALL with MAP: the items are argument tuples
 REFS = 64  # the body has references in it: whoever drops the frame unread must let go of them

@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from pydist._errors import CapturedException, capture
-from pydist._protocol.frames import BACK, DONE, ENDED, INLINE, KEEP, MAP, QUIET, RESULT, pack
+from pydist._protocol.frames import BACK, DONE, ENDED, INLINE, KEEP, MAP, PART, QUIET, RESULT, pack
 from pydist._runtime.call import Call
 from pydist._runtime.failures import encode_failure, qualified
 from pydist._runtime.mapped import Outcome
@@ -93,20 +93,19 @@ class Answers:
                 else:
                     self._held = 0
                     connection.send(reply)
-            elif _is_plain_batch(*value) if asked & MAP else is_plain(value):
+            elif _is_plain_outcome(value) if asked & MAP else is_plain(value):
                 connection.send(pack(RESULT, call.rid, pickle.dumps(value, 5), 0, call.origin, flags))
             else:
                 try:
-                    self._node.send_value(connection, RESULT, call.rid, value, origin=call.origin, flags=flags)
+                    if asked & MAP:
+                        self._send_outcome(call, connection, value, flags)
+                    else:
+                        self._node.send_value(connection, RESULT, call.rid, value, origin=call.origin, flags=flags)
                 except EOFError:
                     raise
                 except BaseException as error:
-                    if asked & MAP and isinstance(error, Exception):
-                        value = self._up_to_what_cannot_be_sent(connection, value)
-                        self._node.send_value(connection, RESULT, call.rid, value, origin=call.origin, flags=flags)
-                    else:
-                        error.add_note(_about(value))
-                        self._send_failure(call, connection, error, flags)
+                    error.add_note(_about(value))
+                    self._send_failure(call, connection, error, flags)
         except EOFError:
             return False
         except KeyboardInterrupt:
@@ -130,6 +129,29 @@ class Answers:
         connection, self._held_on = self._held_on, None
         if connection is not None:
             connection.flush_outbox()
+
+    def answer_part(self, call: Call, outcome: Outcome) -> None:
+        """One item of a map has ended, and there are others: answer for that one alone.
+
+        Raises:
+            EOFError: nobody is there any more to have it.
+        """
+        connection = call.connection
+        assert connection is not None
+        flags = self.finish_output(call) | PART
+        if _is_plain_outcome(outcome):
+            connection.send(pack(RESULT, call.rid, pickle.dumps(outcome, 5), 0, call.origin, flags))
+        else:
+            self._send_outcome(call, connection, outcome, flags)
+
+    def _send_outcome(self, call: Call, connection: Connection, outcome: Outcome, flags: int) -> None:
+        try:
+            self._node.send_value(connection, RESULT, call.rid, outcome, origin=call.origin, flags=flags)
+        except EOFError:
+            raise
+        except Exception:
+            outcome = self._up_to_what_cannot_be_sent(connection, outcome)
+            self._node.send_value(connection, RESULT, call.rid, outcome, origin=call.origin, flags=flags)
 
     def _up_to_what_cannot_be_sent(self, connection: Connection, outcome: Outcome) -> Outcome:
         """Return what a map's call answers if one of its results cannot be pickled: as if that item had failed."""
@@ -242,8 +264,8 @@ def _captured(error: BaseException) -> CapturedException:
     return capture(error, frozenset(HIDDEN))
 
 
-def _is_plain_batch(values: list[Any], failure: CapturedException | None, took: float) -> bool:
-    return failure is None and are_plain(values)
+def _is_plain_outcome(outcome: Outcome) -> bool:
+    return outcome[1] is None and are_plain(outcome[0])
 
 
 def _about(value: Any) -> str:

@@ -238,7 +238,10 @@ class Asking(Sending):
         if frame.kind == ERROR:
             assert slot.connection is not None
             raise decode_failure(slot.connection.pid, frame)
-        connection = slot.connection
+        return self.value_in(frame, slot.connection)
+
+    def value_in(self, frame: Frame, connection: Connection | None) -> Any:
+        """Return the value that an answer has brought."""
         if connection is not None and connection.knowledge.names:
             self.put_names_in_place(connection.knowledge, None)
         return decode(frame.body, frame.buffers)

@@ -12,17 +12,18 @@ from time import monotonic
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from pydist._protocol.frames import ASK, MAP, QUIET, STAR, Frame
+from pydist._protocol.frames import ASK, EACH, MAP, QUIET, STAR, Frame
 from pydist._runtime import coroutines
 from pydist._runtime.answers import HIDDEN, STRAY, Answers
 from pydist._runtime.call import LATER, Call, Verb
 from pydist._runtime.current import CURRENT_CALL
-from pydist._runtime.mapped import Items, run_item, run_items
+from pydist._runtime.mapped import Items, Outcome, run_item, run_items
 from pydist._runtime.pickling import decode
 from pydist._runtime.shield import MAIN, shield_of_this_thread, strike
 
 if TYPE_CHECKING:
     from pydist._runtime.connection import Connection
+    from pydist._runtime.shield import Shield
 
 __all__ = ["Executor"]
 
@@ -106,11 +107,30 @@ class Executor(Answers):
                 if len(items) == 1:
                     return run_item, (f, items[0], frame.flags & STAR), {}
                 call.items = Items(items, bool(frame.flags & STAR))
+                if frame.flags & EACH:
+                    return self._run_each, (call, f, call.items, shield_of_this_thread()), {}
                 return run_items, (f, call.items), {}
             args, kwargs = decode(frame.body, buffers)
             return f, args, kwargs
         f, args, kwargs = decode(frame.body, frame.buffers)
         return f, args, kwargs
+
+    def _run_each(self, call: Call, f: Any, items: Items, shield: Shield) -> Outcome:
+        """Call ``f`` with each of the items, and answer for each at once; return the outcome of the last."""
+        take, star = items.take, int(items.star)
+        while True:
+            items.since = monotonic()
+            try:
+                item = take()
+            except IndexError:
+                return [], None, 0.0  # it was given back
+            outcome = run_item(f, item, star)
+            if not items:
+                return outcome
+            shield.close()
+            self.answer_part(call, outcome)
+            shield.open(call)
+            call.check()
 
     @staticmethod
     def _look_at(call: Call) -> None:

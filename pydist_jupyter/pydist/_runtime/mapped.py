@@ -25,10 +25,12 @@ class Items:
         star: they are argument tuples.
     """
 
-    __slots__ = ("_kept", "_todo", "star", "take")
+    __slots__ = ("_kept", "_todo", "since", "star", "take")
 
     def __init__(self, items: list[Any], star: bool) -> None:
         self.star = star
+        #: When the one that is worked on has begun, if each is answered by itself.
+        self.since = 0.0
         self._kept = len(items)
         self._todo = deque(items)
         #: Return the next item; IndexError: there is none.
@@ -48,11 +50,16 @@ class Items:
         Returns:
             how many are left to this worker, those done included; None: all, nothing was taken away.
         """
-        left = len(self._todo)
-        more = int((self._kept - left - 1) * longest / lasted)
-        taken = 0
+        return self._cut(int((self._kept - len(self._todo) - 1) * longest / lasted))
+
+    def cut_all(self) -> int | None:
+        """Take away all that have not begun; see `cut`."""
+        return self._cut(0)
+
+    def _cut(self, more: int) -> int | None:
+        taken, most = 0, len(self._todo) - more
         try:
-            while taken < left - more:
+            while taken < most:
                 self._todo.pop()
                 taken += 1
         except IndexError:

@@ -30,6 +30,7 @@ from pydist._protocol.frames import (
     NAMES,
     OPENS,
     OUTPUT,
+    PART,
     QUIET,
     REFS,
     RELEASE,
@@ -168,10 +169,13 @@ class Node(Asking):
             self.on_exit()
 
     def _settle(self, connection: Connection, frame: Frame) -> None:
-        slot = connection.pending.pop(frame.rid, None)
-        if connection.load.sizes:
-            connection.load.take_off(frame.rid)
         flags = frame.flags
+        if flags & PART:
+            slot = connection.pending.get(frame.rid)
+        else:
+            slot = connection.pending.pop(frame.rid, None)
+            if connection.load.sizes:
+                connection.load.take_off(frame.rid)
         peer = self.peers.get(connection.pid)
         if peer is not None:
             peer.done += 1
@@ -183,10 +187,12 @@ class Node(Asking):
             connection.knowledge.forget_names()
         if self.desk.dirty:
             self.desk.flush()
-        if slot is not None:
-            slot.settle(frame)
-        else:
+        if slot is None:
             self.discard(frame)
+        elif flags & PART:
+            slot.part(frame)
+        else:
+            slot.settle(frame)
 
     def _given_back(self, connection: Connection, frame: Frame) -> None:
         if frame.aux:

@@ -42,7 +42,7 @@ _ATOMS = frozenset({type(None), bool, int, float, complex})
 _TEXTS = frozenset({str, bytes})
 _MAIN = ("__main__", None)
 #: Lists up to this length are looked through for values that need no care, one by one.
-_FEW = 32
+_FEW = 64
 _dumps = pickle.dumps
 _loads = pickle.loads
 

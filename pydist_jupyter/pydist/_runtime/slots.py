@@ -34,6 +34,9 @@ class Slot:
         self.waiters: list[LockType] | None = None
         self.callbacks: list[Callable[[], None]] | None = None
 
+    def part(self, frame: Frame) -> None:
+        """One item of a map has been answered, and it is not the last; for whoever maps."""
+
     def cut(self, kept: int) -> None:
         """Of the items of a map only the first ``kept`` are done there; for whoever maps."""
 

@@ -13,7 +13,7 @@ from _thread import allocate_lock
 from collections import deque
 from time import monotonic
 
-from pydist._protocol.frames import CUT, MAP
+from pydist._protocol.frames import CUT, EACH, MAP
 from pydist._runtime.call import Call
 
 __all__ = ["Turns"]
@@ -77,7 +77,7 @@ class Turns:
         """Return after how many seconds something may have to be given back; None: there is nothing."""
         with self._lock:
             for turn in self._turns.values():
-                if turn.waiting or (turn.call.asked & CUT and turn.call.items):
+                if turn.waiting or (turn.call.asked & (CUT | EACH) and turn.call.items):
                     return _LONG
         return None
 
@@ -88,10 +88,15 @@ class Turns:
         with self._lock:
             for turn in self._turns.values():
                 lasted, call = now - turn.since, turn.call
-                if lasted >= _LONG and call.asked & CUT and call.items is not None:
+                kept = None
+                if call.items is not None and call.asked & EACH:
+                    lasted = now - call.items.since
+                    if lasted >= _PATIENCE:
+                        kept = call.items.cut_all()
+                elif call.items is not None and call.asked & CUT and lasted >= _LONG:
                     kept = call.items.cut(lasted, _LONG)
-                    if kept is not None:
-                        back.append((call, kept))
+                if kept is not None:
+                    back.append((call, kept))
                 if lasted >= _PATIENCE:
                     back += [(turn.waiting.pop(), 0) for _ in range(len(turn.waiting))]
         return back
