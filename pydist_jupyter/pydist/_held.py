@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from pydist._ids import RRID
+from pydist._protocol.frames import KEEP
 from pydist._runtime.current import current_node
 
 __all__ = ["RefInfo", "refs"]
@@ -61,6 +62,12 @@ def refs() -> list[RefInfo]:
                 size,
             )
         )
+    for call in list(node.executor.calls.values()):
+        # What this process has been asked for and will own.
+        if call.asked & KEEP and call.connection is not None:
+            ref = (call.connection.pid, call.rid)
+            if ref not in node.store.entries:
+                found.append(RefInfo(RRID(*ref), node.pid, "value", False, (ref[0],), None))
     owned = {info.ref for info in found}
     for ref, handle in sorted(node.handles.travelled().items()):
         if ref not in owned:

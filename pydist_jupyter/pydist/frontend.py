@@ -242,7 +242,7 @@ def watch_sources(taken: Callable[[str], float]) -> Callable[[], None]:
 
 def taken_over(name: str) -> float:
     """Return the latest that front ends say of module ``name``: see `watch_sources`."""
-    return max((taken(name) for taken in _Registry.taken), default=0.0)
+    return max([taken(name) for taken in _Registry.taken]) if _Registry.taken else 0.0
 
 
 def strays() -> dict[int, int]:

@@ -82,7 +82,7 @@ class Answers:
             flags = DRAIN if output is not None and output.wrote_below() else 0
         try:
             if asked & KEEP:
-                self._node.store.settle((connection.pid, call.rid), value)
+                self._node.store.keep((connection.pid, call.rid), connection.pid, value)
                 inline = is_plain(value)
                 body = pickle.dumps(value, 5) if inline else b""
                 reply = pack(DONE, call.rid, body, 0, call.origin, flags | INLINE if inline else flags)
@@ -190,7 +190,8 @@ class Answers:
         if call.cancelled:
             flags |= LOST
         if asked & KEEP:
-            self._node.store.settle((connection.pid, call.rid), self._made_to_keep(call, captured), captured)
+            made = self._made_to_keep(call, captured)
+            self._node.store.keep((connection.pid, call.rid), connection.pid, made, captured)
         try:
             self._send_failure(call, connection, captured, flags)
         except (EOFError, KeyboardInterrupt):

@@ -80,7 +80,7 @@ class Asking(Sending):
             Exception: what pickling the arguments raised; nothing was sent.
         """
         connection = self.peers.connection(pid)
-        if connection.pending and connection.load.holds_back(args, kwargs):
+        if connection.load.is_full and connection.load.holds_back(args, kwargs):
             self._wait_for_room(connection)
         slot = Slot(self.next_id(), connection, self.origin())
         knowledge = connection.knowledge
@@ -203,7 +203,7 @@ class Asking(Sending):
     def call_numbered(self, prepared: Prepared, args: tuple[Any, ...], kwargs: dict[str, Any], flags: int) -> Slot:
         """Call a prepared function once."""
         connection = prepared.connection
-        if connection.pending and connection.load.holds_back(args, kwargs):
+        if connection.load.is_full and connection.load.holds_back(args, kwargs):
             self._wait_for_room(connection)
         slot = Slot(self.next_id(), connection, self.origin())
         with connection.knowledge.lock:

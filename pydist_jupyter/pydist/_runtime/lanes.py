@@ -14,7 +14,7 @@ from collections import deque
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from pydist._protocol.frames import CUT, EACH
+from pydist._protocol.frames import CUT, EACH, MAP
 from pydist._runtime.bell import make_bell
 from pydist._runtime.call import Call
 from pydist._runtime.calls import Executor
@@ -171,13 +171,15 @@ class MainLane:
                     self._rests = False
                     self._bell.arm()
                 try:
-                    if len(inbox) > 1 or inbox[0].asked & (CUT | EACH):
+                    if not self._is_awake and (len(inbox) > 1 or inbox[0].asked & (CUT | EACH)):
                         self._ring()  # others cannot wait for long, or what is not begun of it
                     call = inbox.popleft()
                 except IndexError:
                     break
                 self._count += 1
-                if turns.begin(call):
+                if not call.asked & MAP:
+                    run(call)
+                elif turns.begin(call):
                     run(call)
                     while (following := turns.end(call)) is not None:
                         call = following

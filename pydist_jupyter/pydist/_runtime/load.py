@@ -11,11 +11,11 @@ from _thread import allocate_lock
 from collections.abc import Sized
 from typing import Any
 
-__all__ = ["LOOK", "PATIENCE", "SMALL", "Load"]
+__all__ = ["LOOK", "MANY", "PATIENCE", "SMALL", "Load"]
 
 #: Of arguments (bytes), and of requests, so many may lie at a peer.
 _MUCH = 64 << 20
-_MANY = 10_000
+MANY = 10_000
 #: Requests of up to so many bytes are counted, not weighed.
 SMALL = 4096
 #: How long a call waits for room (seconds), and how often it looks whether there is some.
@@ -35,6 +35,8 @@ class Load:
         #: By request: the bytes of its arguments, if they are not few.
         self.sizes: dict[int, int] = {}
         self._bytes = 0
+        #: The bytes are enough.
+        self.is_heavy = False
         self._lock = allocate_lock()
 
     def add(self, rid: int, size: int) -> None:
@@ -42,24 +44,22 @@ class Load:
         with self._lock:
             self.sizes[rid] = size
             self._bytes += size
+            self.is_heavy = self._bytes > _MUCH
 
     def take_off(self, rid: int) -> None:
         """It has been answered, or never will be."""
         with self._lock:
             self._bytes -= self.sizes.pop(rid, 0)
+            self.is_heavy = self._bytes > _MUCH
 
     @property
     def is_full(self) -> bool:
         """Whether it is enough."""
-        return self._bytes > _MUCH or self._is_many
-
-    @property
-    def _is_many(self) -> bool:
-        return len(self._pending) >= _MANY
+        return self.is_heavy or len(self._pending) >= MANY
 
     def holds_back(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Say whether a call with these arguments is to wait: small ones go on as long as they are not many."""
-        return self._is_many or (self._bytes > _MUCH and not all(map(_is_light, (*args, *kwargs.values()))))
+        return len(self._pending) >= MANY or (self.is_heavy and not all(map(_is_light, (*args, *kwargs.values()))))
 
 
 def _is_light(x: Any) -> bool:

@@ -25,7 +25,6 @@ from pydist._protocol.frames import (
     EXIT,
     FUNCTION,
     HOLD,
-    KEEP,
     MEMBERS,
     NAMES,
     OPENS,
@@ -129,8 +128,6 @@ class Node(Asking):
             self._settle(connection, frame)
         elif kind in _REQUESTS:
             call = Call(connection, frame, frame.rid, frame.origin)
-            if frame.flags & KEEP:
-                self.store.ask((connection.pid, frame.rid), connection.pid)
             self.executor.accept(call)
             self.lanes.inbox.append(call)
         elif kind == OUTPUT:

@@ -64,10 +64,10 @@ def note_imports() -> None:
 
 def version(name: str) -> float | None:
     """Return when module ``name`` was last brought up to date: another object each time; None if before us."""
-    changed = taken_over(name)
-    if changed > _found.get(name, _START):
-        _found[name] = changed
-    return _found.get(name)
+    changed, known = taken_over(name), _found.get(name)
+    if changed and changed > (_START if known is None else known):
+        known = _found[name] = changed
+    return known
 
 
 def is_changed(module: ModuleType) -> bool:

@@ -84,22 +84,30 @@ class Store:
             entry.callbacks = [*(entry.callbacks or ()), callback]
             return False
 
-    def ask(self, ref: Ref, pid: int) -> None:
-        """``pid`` has asked for a value that is to stay here, and holds it from now on."""
+    def keep(self, ref: Ref, pid: int, value: Any, captured: CapturedException | None = None) -> None:
+        """Fill the entry of a value that ``pid`` has asked for, and so holds.
+
+        That is noted here, and not when the request comes in: until now nobody can have heard of the value but by
+        ``pid``, whose word that others hold it, or that it does not any more, makes an entry.
+        """
         with self.lock:
-            if ref not in self.entries and pid not in self._dead:
-                entry = self.entries[ref] = Entry()
-                entry.holders.add(pid)
+            if ref not in self.entries:
+                if pid not in self._dead:
+                    entry = self.entries[ref] = Entry()
+                    entry.holders.add(pid)
+                    entry.value, entry.captured, entry.settled = value, captured, True
                 return
         self.hold(ref, pid)
+        self.settle(ref, value, captured)
 
     def hold(self, ref: Ref, pid: int, n: int = 1) -> None:
         """``pid`` holds the reference ``n`` times more."""
         with self.lock:
             if pid not in self._dead:
-                entry = self.entry(ref)
+                entry = self.entries.get(ref) or self.entry(ref)
                 entry.holders.add(pid, n)
-                self._sweep(ref, entry)
+                if not entry.holders:
+                    del self.entries[ref]
 
     def release(self, ref: Ref, pid: int, n: int = 1) -> None:
         """``pid`` has let go of ``n`` of them."""
@@ -111,13 +119,10 @@ class Store:
             self._dead.add(pid)
             for ref, entry in list(self.entries.items()):
                 entry.holders.forget(pid)
-                self._sweep(ref, entry)
+                if not entry.holders:
+                    del self.entries[ref]
 
     def revive(self, pid: int) -> None:
         """A new process has this id."""
         with self.lock:
             self._dead.discard(pid)
-
-    def _sweep(self, ref: Ref, entry: Entry) -> None:
-        if not entry.holders:
-            self.entries.pop(ref, None)
