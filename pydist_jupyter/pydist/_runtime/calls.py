@@ -56,7 +56,8 @@ class Executor(Answers):
                 call.shield = shield
                 try:
                     shield.open(call)
-                    call.check()  # an interrupt that came before the shield was open has left its mark only
+                    if call.cancelled:  # an interrupt that came before the shield was open has left its mark only
+                        raise KeyboardInterrupt
                     value = f(*args, **kwargs)
                 finally:
                     shield.close()

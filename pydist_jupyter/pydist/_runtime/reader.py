@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Reader"]
 
-#: So many requests under way that nobody waits for are a burst, and so many of it are sent together.
+#: So many requests under way that nobody waits for are a burst.
 _BURST = 16
+#: So many of a burst are sent together: with several workers on few processors each group wakes one.
+_GROUP = 64
 
 
 class Reader(Server):
@@ -190,7 +192,7 @@ class Reader(Server):
         """
         if connection.in_burst:
             connection.held += 1
-            if connection.held >= _BURST:
+            if connection.held >= _GROUP:
                 self._read_in_between(connection)
         elif len(connection.pending) >= _BURST:
             self._read_in_between(connection)
