@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 __all__ = ["Inputs", "Results"]
+
+_AT_HAND = (list, tuple, range)
 
 
 class Inputs:
@@ -21,7 +24,26 @@ class Inputs:
         self.iterator: Iterator[Any] = zip(*iterables, strict=False) if self.star else iter(iterables[0])
         self.total = min((len(it) for it in iterables if hasattr(it, "__len__")), default=None)
         #: Taking many at once costs nothing and does nothing: they are all there.
-        self.at_hand = all(type(it) in (list, tuple, range) for it in iterables)
+        self.at_hand = all(type(it) in _AT_HAND for it in iterables)
+        #: If there is one sequence: that, to be taken by slices. A slice of a range is a range, and travels as one.
+        self._sequence: Any = iterables[0] if self.at_hand and not self.star else None
+        self._taken = 0
+
+    def take(self, n: int) -> Sequence[Any]:
+        """Return the next ``n`` inputs, fewer if there are no more."""
+        if self._sequence is None:
+            return list(itertools.islice(self.iterator, n))
+        items = self._sequence[self._taken : self._taken + n]
+        self._taken += len(items)
+        return list(items) if type(items) is tuple else items
+
+    def peek(self, n: int) -> Sequence[Any]:
+        """Return what `take` will return."""
+        if self._sequence is not None:
+            return self._sequence[self._taken : self._taken + n]  # type: ignore[no-any-return]
+        items = list(itertools.islice(self.iterator, n))
+        self.iterator = itertools.chain(items, self.iterator)
+        return items
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """Return the inputs as tuples of arguments."""

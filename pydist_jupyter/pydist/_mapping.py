@@ -9,7 +9,6 @@ The calling thread does it all: it feeds, and reads the answers of all workers i
 
 from __future__ import annotations
 
-import itertools
 import time
 from _thread import get_ident
 from collections import deque
@@ -70,7 +69,7 @@ class _Message(Slot):
 
     __slots__ = ("indices", "items", "kept", "landed", "left", "parts", "place", "position", "sent")
 
-    def __init__(self, run: Run, place: _Place, indices: Sequence[int], items: list[Any], each: bool) -> None:
+    def __init__(self, run: Run, place: _Place, indices: Sequence[int], items: Sequence[Any], each: bool) -> None:
         assert place.prepared is not None
         Slot.__init__(self, run.node.next_id(), place.prepared.connection, run.origin)
         self.place = place
@@ -289,11 +288,11 @@ class Run:
         left = max(0, self._total - self._taken) + len(self._again)
         return -(-(flying + -(-left // self._pace.size)) // max(1, len(self._open)))
 
-    def _next_items(self, n: int) -> tuple[Sequence[int], list[Any]]:
+    def _next_items(self, n: int) -> tuple[Sequence[int], Sequence[Any]]:
         if self._again:
             again = [heappop(self._again) for _ in range(min(n, len(self._again)))]
             return [index for index, _ in again], [item for _, item in again]
-        items = [] if self._exhausted else list(itertools.islice(self._inputs.iterator, n))
+        items: Sequence[Any] = () if self._exhausted else self._inputs.take(n)
         if len(items) < n:
             self._exhausted = True
         first = self._taken

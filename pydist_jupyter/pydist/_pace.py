@@ -84,9 +84,10 @@ class Pace:
     def guess(self, inputs: Inputs) -> None:
         """Begin with large messages if there are many small inputs: what proves too much is given back."""
         if self.auto and inputs.at_hand:
-            first = list(itertools.islice(inputs.iterator, self._most()))
-            inputs.iterator = itertools.chain(first, inputs.iterator)
-            if first and are_atoms(itertools.chain.from_iterable(first) if inputs.star else first):
+            first = inputs.peek(self._most())
+            if first and (
+                type(first) is range or are_atoms(itertools.chain.from_iterable(first) if inputs.star else first)
+            ):
                 self.size = max(1, min(len(first), _FIRST // len(pickle.dumps(first[0], 5))))
                 self.depth = _SHARE
 

@@ -25,6 +25,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 __all__ = [
+    "ALSO",
     "ASK",
     "BACK",
     "CALL",
@@ -94,6 +95,7 @@ EACH = 16  # CALL with MAP: each item is answered by itself, failed or not; what
 PART = 32  # RESULT: of one item of such a call, and not the last answer to it
 CUT = 4  # CALL with MAP: what has not begun when the call lasts may be given back
 STAR = 8  # CALL with MAP: the items are argument tuples
+ALSO = 1  # FUNCTION: what has the number rid gets this one, too
 REFS = 64  # the body has references in it: whoever drops the frame unread must let go of them
 INLINE = 4  # DONE: the kept value is small and travels along
 

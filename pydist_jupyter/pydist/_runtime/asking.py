@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from pydist import frontend
 from pydist._protocol.frames import (
+    ALSO,
     ASK,
     CALL,
     ERROR,
@@ -86,13 +87,7 @@ class Asking(Sending):
         knowledge = connection.knowledge
         if flags & KEEP:
             self.reader.nobody_waits(connection)
-        kind = type(f)
-        if (
-            not kwargs
-            and kind in _NUMBERED
-            and (number := knowledge.functions.get(f) or number_by_shortcut(knowledge, f))
-            and are_plain(args)
-        ):
+        if not kwargs and (number := self._number_there(knowledge, f)) and are_plain(args):
             if flags & KEEP:
                 frontend.note_call(slot.origin, slot.rid)
             self.ask(
@@ -103,7 +98,7 @@ class Asking(Sending):
             job = Outgoing(self.definitions, knowledge, once)
             number, ahead, data, buffers = _encode_call(job, f, args, kwargs)
             self._send_job(connection, slot, job, ahead, CALL, data, buffers, number, flags)
-            if number and kind is FunctionType and f not in knowledge.functions:
+            if number and type(f) is FunctionType and f not in knowledge.functions:
                 note_shortcut(knowledge, f, number)
         return slot
 
@@ -163,21 +158,41 @@ class Asking(Sending):
         first of them got it.
         """
         connection = self.peers.connection(pid)
-        with connection.knowledge.lock:
-            job = Outgoing(self.definitions, connection.knowledge, once)
-            data, buffers = job.encode_alike("function", f)
-            number = next(connection.knowledge.numbers)
+        knowledge = connection.knowledge
+        # A number of its own in any case: by that the calls take turns there.
+        number = next(knowledge.numbers)
+        if known := self._number_there(knowledge, f):
+            connection.hold(pack(FUNCTION, known, b"", number, 0, ALSO))
+            return Prepared(number, connection)
+        with knowledge.lock:
+            job = Outgoing(self.definitions, knowledge, once)
+            data: bytes | memoryview
+            known, data = job.function_number(f)
+            buffers: Sequence[Buffer] = ()
+            if known:
+                data = data + pack(FUNCTION, known, b"", number, 0, ALSO)
+            else:
+                data, buffers = job.encode_alike("function", f)
             prelude = job.prelude(self.next_id())
             self.send_ahead(job, connection)
-            if buffers:
+            if known:
+                connection.hold(prelude + data)
+            elif buffers:
                 self._write(connection, prelude, FUNCTION, 0, data, buffers, number, 0, job.flags)
             else:
                 first, rest = pieces(FUNCTION, 0, data, buffers, number, 0, job.flags)
                 connection.hold(prelude + first, *rest)
             job.commit()
+            if known and type(f) is FunctionType and f not in knowledge.functions:
+                note_shortcut(knowledge, f, known)
         return Prepared(number, connection)
 
-    def map_prepared(self, prepared: Prepared, messages: Sequence[tuple[Slot, list[Any]]], flags: int = 0) -> None:
+    @staticmethod
+    def _number_there(knowledge: Knowledge, f: Any) -> int:
+        """Return the number by which a peer can call ``f`` as it is now; 0: it must be looked at."""
+        return (knowledge.functions.get(f) or number_by_shortcut(knowledge, f)) if type(f) in _NUMBERED else 0
+
+    def map_prepared(self, prepared: Prepared, messages: Sequence[tuple[Slot, Sequence[Any]]], flags: int = 0) -> None:
         """Map a prepared function over lists of items; the answer to each is an `Outcome`.
 
         Args:

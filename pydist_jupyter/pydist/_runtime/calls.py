@@ -33,6 +33,7 @@ _PATIENCE = 0.1
 _SAME_PRESS = 0.2
 #: The answer to a call that took less (seconds) may wait for the next one.
 _QUICK = 1e-4
+_UNREAD = (Frame, int)
 HIDDEN.add(__file__)
 
 
@@ -98,8 +99,8 @@ class Executor(Answers):
             return Verb(self._node.verbs[frame.aux]), (call, decode(frame.body, frame.buffers)), {}
         if frame.aux:
             f = knowledge.received[frame.aux]
-            if type(f) is Frame:
-                f = knowledge.received[frame.aux] = decode(f.body, f.buffers)
+            if type(f) in _UNREAD:
+                f = _read_function(knowledge.received, frame.aux)
             buffers = frame.buffers
             if buffers and connection.borrower is not None:
                 buffers, call.loans = connection.borrower.habits.receive(frame.aux, buffers)
@@ -215,3 +216,13 @@ class Executor(Answers):
     def _answer_in_its_place(self, call: Call) -> None:
         if not call.answered:
             self.fail(call, KeyboardInterrupt("interrupted, but the call does not listen and goes on there"), STRAY)
+
+
+def _read_function(received: dict[int, Any], number: int) -> Any:
+    """Return the function that a peer calls by this number."""
+    f = received[number]
+    if type(f) is int:
+        f = received[number] = _read_function(received, f)
+    elif type(f) is Frame:
+        f = received[number] = decode(f.body, f.buffers)
+    return f

@@ -140,7 +140,8 @@ class Connection:
                 if self._outbox or buffers:
                     # In one step: a frame that somebody posts between a header and its buffers would be taken for them.
                     self._outbox.extend([memoryview(data), *buffers])
-                    self._drain_waiting(shield)
+                    if not self._drain():
+                        self._drain_waiting(shield)
                 else:
                     # The usual case in one system call.
                     try:

@@ -45,7 +45,7 @@ class Knowledge:
         self.state = 0
         #: id of a function -> see shortcuts.py
         self.shortcuts: dict[int, Shortcut] = {}
-        #: number -> callable, or the bytes of one that nobody has called yet
+        #: number -> callable, or the frame of one that nobody has called yet, or another number that it has, too
         self.received: dict[int, Any] = {}
         #: globals that came in and are not in place yet: (rid of the call they came for, frame)
         self.names: deque[Frame] = deque()

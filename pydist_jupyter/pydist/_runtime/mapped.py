@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
@@ -27,7 +28,7 @@ class Items:
 
     __slots__ = ("_kept", "_todo", "since", "star", "take")
 
-    def __init__(self, items: list[Any], star: bool) -> None:
+    def __init__(self, items: Sequence[Any], star: bool) -> None:
         self.star = star
         #: When the one that is worked on has begun, if each is answered by itself.
         self.since = 0.0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydist._errors import ProcessExitedException
 from pydist._protocol.frames import (
+    ALSO,
     ASK,
     BACK,
     CALL,
@@ -133,9 +134,12 @@ class Node(Asking):
         elif kind == OUTPUT:
             self._output(connection, frame)
         elif kind == FUNCTION:
-            if len(frame.body):
-                connection.knowledge.received[frame.aux] = frame
-            elif type(unread := connection.knowledge.received.pop(frame.aux, None)) is Frame:
+            received = connection.knowledge.received
+            if frame.flags & ALSO:
+                received[frame.aux] = frame.rid
+            elif len(frame.body):
+                received[frame.aux] = frame
+            elif type(unread := received.pop(frame.aux, None)) is Frame:
                 self.discard(unread)
         elif kind == DEFINE:
             connection.knowledge.digests.add(self.definitions.unpack(bytes(frame.body)))

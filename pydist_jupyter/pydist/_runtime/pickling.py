@@ -355,6 +355,8 @@ def are_atoms(values: Iterable[Any]) -> bool:
 
 def are_plain(values: Sequence[Any]) -> bool:
     """Say whether all values are plain, as far as that can be found quickly; see `is_plain`."""
+    if type(values) is range:
+        return True
     return _ATOMS.issuperset(map(type, values)) or (len(values) <= _FEW and all(map(is_plain, values)))
 
 
