@@ -82,16 +82,19 @@ class Pace:
         self.depth = 1
 
     def guess(self, inputs: Inputs) -> None:
-        """Begin with large messages if there are many small inputs: what proves too much is given back."""
+        """Begin with large messages if there are many small inputs, up to a worker's whole share.
+
+        What proves too much is given back.
+        """
         if self.auto and inputs.at_hand:
-            first = inputs.peek(self._most())
+            first = inputs.peek(self._most(1))
             if first and (
                 type(first) is range or are_atoms(itertools.chain.from_iterable(first) if inputs.star else first)
             ):
                 self.size = max(1, min(len(first), _FIRST // len(pickle.dumps(first[0], 5))))
                 self.depth = _SHARE
 
-    def _most(self) -> int:
+    def _most(self, share: int = _SHARE) -> int:
         if self._total is None:
-            return _CAP // _SHARE
-        return max(1, min(_CAP, -(-self._total // (_SHARE * max(1, self.workers)))))
+            return _CAP // share
+        return max(1, min(_CAP, -(-self._total // (share * max(1, self.workers)))))

@@ -65,7 +65,7 @@ def test_auto_begins_large_with_many_numbers_only() -> None:
         pace = Pace("auto", 1000)
         pace.workers = 4
         pace.guess(Inputs(numbers))
-        assert 100 <= pace.size <= 125
+        assert pace.size == 250
     for others in ([iter(range(1000))], [[b"x" * 100] * 1000], [[[1]] * 1000], [{i: i for i in range(1000)}]):
         inputs = Inputs(others)
         pace = Pace("auto", 1000)
