@@ -174,10 +174,12 @@ def remotecall_fetch(f: Callable[..., R], pid: Target, /, *args: Any, **kwargs: 
         >>> remotecall_fetch(pow, 2, 3, 4)
         81
     """
-    # In the order of what is most frequent: this is the shortest way to a worker and back.
-    if type(pid) is not int and isinstance(pid, AbstractWorkerPool):
-        return _on_pool(pid, f, args, kwargs).fetch()  # type: ignore[no-any-return]
-    pid = _check(f, pid)
+    if type(pid) is not int or not callable(
+        f
+    ):  # this is the shortest way to a worker and back: one look if all is well
+        if isinstance(pid, AbstractWorkerPool):
+            return _on_pool(pid, f, args, kwargs).fetch()  # type: ignore[no-any-return]
+        pid = _check(f, pid)
     node = current_node()
     if pid == node.pid:
         return start_here(node, f, args, kwargs).fetch()  # type: ignore[no-any-return]

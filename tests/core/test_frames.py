@@ -40,7 +40,7 @@ def receive(parser: FrameParser, data: bytes, cuts: Iterable[int]) -> list[Frame
     sizes = iter(cuts)
     while pos < len(data):
         n = next(sizes, len(data))
-        target = parser.target()
+        target = parser.target
         if target is None:
             piece = data[pos : pos + n]
             found += parser.feed(piece)

@@ -33,7 +33,7 @@ class Stream(RuleBasedStateMachine):
 
     @rule(n=st.one_of(st.integers(1, 60), st.just(LARGE)))
     def read(self, n: int) -> None:
-        target = self.parser.target()
+        target = self.parser.target
         if target is not None:
             n = min(n, len(target))
         piece = bytes(self.wire[:n])

@@ -175,7 +175,7 @@ def _no_loan(loan: Loan) -> object:
 class FrameParser:
     """Turns received bytes into frames.
 
-    The caller asks `target` where to receive: None means "anything up to some KB, give it to `feed`", a memoryview
+    `target` says where to receive: None means "anything up to some KB, give it to `feed`", a memoryview
     means "right here, then tell `filled` how much". Both return the frames that are complete.
 
     Args:
@@ -194,19 +194,16 @@ class FrameParser:
         self._body: bytes | bytearray | memoryview | None = None
         self._parts: list[object] = []
         self._sizes: list[int | Loan] = []
-        self._view: memoryview | None = None
-
-    def target(self) -> memoryview | None:
-        """Return the memory that waits for the next bytes, or None."""
-        return self._view
+        #: The memory that waits for the next bytes, or None.
+        self.target: memoryview | None = None
 
     def filled(self, n: int) -> list[Frame]:
         """Take note that ``n`` bytes were received into `target`."""
-        assert self._view is not None
-        self._view = self._view[n:]
+        assert self.target is not None
+        self.target = self.target[n:]
         frames: list[Frame] = []
-        if not len(self._view):
-            self._view = None
+        if not len(self.target):
+            self.target = None
             self._advance(frames)
         return frames
 
@@ -229,19 +226,19 @@ class FrameParser:
                     continue
                 self._header = header
                 self._start_buffers(body, nbuf)
-                if self._view is None:  # all of them are empty or lent: nothing more is to come
+                if self.target is None:  # all of them are empty or lent: nothing more is to come
                     assert self._body is not None
                     self._finish(frames, Frame(kind, flags, rid, aux, origin, self._body, self._parts))
                     continue
                 pos = self._pour(data, pos, frames)
-                if self._view is not None:
+                if self.target is not None:
                     return frames
             elif length > LARGE:
                 self._header = header
                 whole = bytearray(length)
                 self._body = None
                 self._parts = [whole]
-                self._view = memoryview(whole)
+                self.target = memoryview(whole)
                 self._pour(data, pos + _SIZE, frames)
                 return frames
             else:
@@ -251,13 +248,13 @@ class FrameParser:
 
     def _pour(self, data: bytes, pos: int, frames: list[Frame]) -> int:
         """Copy what ``data`` holds beyond ``pos`` into the waiting memory; return the position behind it."""
-        while self._view is not None and pos < len(data):
-            n = min(len(self._view), len(data) - pos)
-            self._view[:n] = data[pos : pos + n]
+        while self.target is not None and pos < len(data):
+            n = min(len(self.target), len(data) - pos)
+            self.target[:n] = data[pos : pos + n]
             pos += n
-            self._view = self._view[n:]
-            if not len(self._view):
-                self._view = None
+            self.target = self.target[n:]
+            if not len(self.target):
+                self.target = None
                 self._advance(frames)
         return pos
 
@@ -277,9 +274,9 @@ class FrameParser:
             buffer = self._allocate(size) if size else bytearray()
             self._parts.append(buffer)
             if size:
-                self._view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+                self.target = memoryview(buffer).cast("B")  # type: ignore[arg-type]
                 return
-        self._view = None
+        self.target = None
 
     def _advance(self, frames: list[Frame]) -> None:
         """One part is complete: go on to the next, or finish the frame."""
@@ -294,7 +291,7 @@ class FrameParser:
             self._start_buffers(whole, nbuf)
         else:
             self._next_buffer()
-        if self._view is None:
+        if self.target is None:
             assert self._body is not None
             self._finish(frames, Frame(kind, flags, rid, aux, origin, self._body, self._parts))
 

@@ -89,7 +89,7 @@ class Connection:
             EOFError: the peer is gone.
         """
         try:
-            target = self._parser.target()
+            target = self._parser.target
             if target is None:
                 data = self.sock.recv(_CHUNK, _DONTWAIT)
                 if data:

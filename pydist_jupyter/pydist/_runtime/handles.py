@@ -34,7 +34,8 @@ class Handles:
         self._peers = peers
         self._wake = wake
         self._travelled: weakref.WeakValueDictionary[Ref, Any] = weakref.WeakValueDictionary()
-        self._dropped: deque[tuple[int, Ref, int]] = deque()
+        #: What nobody has been told yet.
+        self.dropped: deque[tuple[int, Ref, int]] = deque()
         #: Somebody has been woken to `tidy`, who has not begun yet.
         self._woken = False
         #: Whoever returns from `tidy` may count on the notes being out, also those that another thread has in hand.
@@ -54,7 +55,7 @@ class Handles:
 
     def drop(self, owner: int, ref: Ref, n: int) -> None:
         """A handle is gone. Called by finalizers: nothing but an entry in a queue, and a push if none is on its way."""
-        self._dropped.append((owner, (ref[0], ref[1]), n))
+        self.dropped.append((owner, (ref[0], ref[1]), n))
         if not self._woken:
             self._woken = True
             self._wake()
@@ -64,11 +65,11 @@ class Handles:
         with self._tidying:
             # First the mark: what is dropped from now on wakes somebody again.
             self._woken = False
-            if self._dropped:
+            if self.dropped:
                 self._send_notes()
 
     def _send_notes(self) -> None:
-        dropped, me = self._dropped, self._pid()
+        dropped, me = self.dropped, self._pid()
         by_owner: dict[int, list[tuple[Ref, int, int]]] = {}
         while dropped:
             try:

@@ -228,7 +228,8 @@ class Node(Asking):
             master.connection.post(pack(OUTPUT, frame.rid, bytes(frame.body), frame.aux, frame.origin, frame.flags))
 
     def _tidy(self) -> None:
-        self.handles.tidy()
+        if self.handles.dropped:
+            self.handles.tidy()
         self.returns.tidy()
 
     def _after_batch(self) -> None:

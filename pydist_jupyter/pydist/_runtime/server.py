@@ -139,7 +139,8 @@ class Server:
     def write_soon(self, connection: Connection) -> None:
         """Have written what a stream holds back; within a few milliseconds, if nothing else is sent before."""
         self._held.append(connection)
-        self.kick()
+        if self.is_led:  # else whoever begins to serve looks first
+            self.kick()
 
     # ---- serving
 
