@@ -31,7 +31,7 @@ class Items:
     def __init__(self, items: Sequence[Any], star: bool) -> None:
         self.star = star
         #: When the one that is worked on has begun, if each is answered by itself.
-        self.since = 0.0
+        self.since = monotonic()
         self._kept = len(items)
         self._todo = deque(items)
         #: Return the next item; IndexError: there is none.

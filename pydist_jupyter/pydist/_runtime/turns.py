@@ -20,7 +20,8 @@ __all__ = ["Turns"]
 
 #: After so many seconds in one message that may be cut, what will not begin within as many more is given back.
 _LONG = 0.004
-#: After so many seconds in one message, those behind it are given back.
+#: After so many seconds in one message, those behind it are given back; and of one whose items are answered one by one,
+#: all behind an item that lasts so long, and what will not begin within as many more.
 _PATIENCE = 0.02
 
 
@@ -89,11 +90,14 @@ class Turns:
             for turn in self._turns.values():
                 lasted, call = now - turn.since, turn.call
                 kept = None
-                if call.items is not None and call.asked & EACH:
-                    lasted = now - call.items.since
-                    if lasted >= _PATIENCE:
+                if call.items is None:
+                    pass
+                elif call.asked & EACH:
+                    if now - call.items.since >= _PATIENCE:
                         kept = call.items.cut_all()
-                elif call.items is not None and call.asked & CUT and lasted >= _LONG:
+                    elif lasted >= _PATIENCE:
+                        kept = call.items.cut(lasted, _PATIENCE)
+                elif call.asked & CUT and lasted >= _LONG:
                     kept = call.items.cut(lasted, _LONG)
                 if kept is not None:
                     back.append((call, kept))
