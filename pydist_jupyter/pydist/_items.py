@@ -33,17 +33,21 @@ class Inputs:
         """Return the next ``n`` inputs, fewer if there are no more."""
         if self._sequence is None:
             return list(itertools.islice(self.iterator, n))
-        items = self._sequence[self._taken : self._taken + n]
+        items = self._slice(n)
         self._taken += len(items)
-        return list(items) if type(items) is tuple else items
+        return items
 
     def peek(self, n: int) -> Sequence[Any]:
         """Return what `take` will return."""
         if self._sequence is not None:
-            return self._sequence[self._taken : self._taken + n]  # type: ignore[no-any-return]
+            return self._slice(n)
         items = list(itertools.islice(self.iterator, n))
         self.iterator = itertools.chain(items, self.iterator)
         return items
+
+    def _slice(self, n: int) -> Sequence[Any]:
+        items: Sequence[Any] = self._sequence[self._taken : self._taken + n]
+        return list(items) if type(items) is tuple else items
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """Return the inputs as tuples of arguments."""

@@ -60,3 +60,11 @@ def test_the_first_failure_ends_it() -> None:
     assert values == []
     assert failure is not None
     assert took >= 0
+
+
+def test_all_that_have_not_begun_can_be_taken_away() -> None:
+    items = Items(range(100), star=False)
+    begun(items, 3)
+    assert items.cut_all() == 3
+    assert not items
+    assert items.cut_all() is None

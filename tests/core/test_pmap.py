@@ -24,6 +24,10 @@ def square(x: int) -> int:
     return x * x
 
 
+def negative(x: int) -> int:
+    return -x
+
+
 @pytest.fixture
 def in_thread() -> Iterator[Callable[..., Any]]:
     """Return a function that starts another in a thread and returns its future."""
@@ -63,6 +67,39 @@ def test_an_item_may_wait_for_one_that_stands_far_behind_it(pids: list[int], bat
     assert pydist.pmap(work, range(600), batch_size=batch_size) == [*range(600)]
 
 
+def test_each_item_is_answered_when_it_is_done_though_many_travel_together(pids: list[int]) -> None:
+    gate = Gate(1, "answered")
+
+    def work(i: int) -> int:
+        if i == 400:
+            pydist.remotecall_fetch(gate.stand, 1, gate.name)
+        return i
+
+    results = pydist.pimap(work, range(450), ordered=False)
+    assert {next(results) for _ in range(449)} == {*range(450)} - {400}
+    gate.open()
+    assert [*results] == [400]
+
+
+def test_a_function_that_was_called_can_be_mapped_and_called_again(pids: list[int]) -> None:
+    expected = [-i for i in range(100)]
+    for _ in range(3):
+        assert [pydist.remotecall_fetch(negative, pid, 1) for pid in pids] == [-1, -1, -1]
+        assert pydist.pmap(negative, range(100)) == expected
+        assert pydist.pmap(abs, expected, batch_size="auto") == [*range(100)]
+
+
+def test_maps_of_one_function_do_not_wait_for_each_other(pids: list[int], in_thread: Callable[..., Any]) -> None:
+    gate = Gate(pids[0], "of one function")
+    standing = in_thread(pydist.pmap, gate.stand, [gate.name], ["stood"], pool=pids[:1])
+    gate.wait_for_arrival()
+    other = Gate(pids[0], "another")
+    other.open()
+    assert pydist.pmap(gate.stand, [other.name] * 3, range(3), pool=pids[:1]) == [0, 1, 2]
+    gate.open()
+    assert standing.result(LIMIT) == ["stood"]
+
+
 def test_what_was_given_back_is_not_sent_behind_the_same_item_again(
     pids: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,7 +123,7 @@ def test_what_was_given_back_is_not_sent_behind_the_same_item_again(
 
     monkeypatch.setattr(Run, "_return", count)
     assert pydist.pmap(work, range(3000)) == [*range(3000)]
-    assert given_back < 300  # some 10; on a busy machine another worker may stand still, too
+    assert given_back < 1000  # what lay there when the items became slow; without that rule, 6,000 and more
 
 
 def test_each_worker_does_one_item_at_a_time(pids: list[int]) -> None:

@@ -148,20 +148,26 @@ class Reader(Server):
             self.release(connection)
         shield.raise_()
         try:
-            self.lead()
+            if not self.lead(share=True):
+                return self._sleep_until(until, timeout, shield)
+            self.is_shared = True
             try:
                 longest = shields.LOOK if shield is shields.MAIN else -1.0
                 self.serve(lambda: until() or shield.pending, timeout, longest=longest)
             finally:
-                self.leave(soon_back=True)
-                if shield is not shields.MAIN:
-                    self.remove_other(wake)  # the thread may end, and its descriptor be another's
+                self.is_shared = False
+                self.leave(soon_back=not self._sleepers)
             return until()
         finally:
+            if shield is not shields.MAIN:
+                self.remove_other(wake)  # the thread may end, and its descriptor be another's
             shield.lower()
 
     def _sleep_until(self, until: Callable[[], bool], timeout: float | None, shield: shields.Shield) -> bool:
-        """The same for a pooled lane, which never reads: it sleeps, and is woken by every `kick`."""
+        """The same for those that do not read: they sleep, and are woken by every `kick`.
+
+        These are pooled lanes, and whoever finds that another thread serves, for a wait of its own.
+        """
         deadline = None if timeout is None else monotonic() + timeout
         lock = allocate_lock()
         lock.acquire()
@@ -172,6 +178,8 @@ class Reader(Server):
                 left = None if deadline is None else deadline - monotonic()
                 if left is not None and left <= 0:
                     break
+                if shield is shields.MAIN:
+                    left = shields.LOOK if left is None else min(left, shields.LOOK)
                 shield.sleeping = lock
                 lock.acquire(True, -1 if left is None else left)
             return until()

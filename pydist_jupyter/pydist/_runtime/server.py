@@ -71,6 +71,8 @@ class Server:
         #: Held exactly while serving.
         self._lead = allocate_lock()
         self._guard = allocate_lock()
+        #: By a thread that waits for something of its own, see `Reader.lead_until`.
+        self.is_shared = False
         self._wanted = 0
         self._free = Event()
         self._free.set()
@@ -264,18 +266,27 @@ class Server:
         """Take the server's role if it is free."""
         return self._lead.acquire(False)
 
-    def lead(self) -> None:
-        """Take the server's role, from whoever has it."""
-        if not self._lead.acquire(False):
+    def lead(self, share: bool = False) -> bool:
+        """Take the server's role, from whoever has it; return whether that could be done.
+
+        ``share``: not from one who keeps it until his own wait is over, but for whom all others can wait, too.
+        """
+        if self._lead.acquire(False):
+            return True
+        if share and self.is_shared:
+            return False
+        with self._guard:
+            self._wanted += 1
+            self._free.clear()
+        try:
+            self.kick()
+            while not self._lead.acquire(True, TICK if share else -1):
+                if self.is_shared:
+                    return False
+            return True
+        finally:
             with self._guard:
-                self._wanted += 1
-                self._free.clear()
-            try:
-                self.kick()
-                self._lead.acquire()
-            finally:
-                with self._guard:
-                    self._wanted -= 1
+                self._wanted -= 1
 
     def leave(self, soon_back: bool = False) -> None:
         """Give the server's role up; ``soon_back``: the background thread need not hurry to take it."""
