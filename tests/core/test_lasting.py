@@ -68,6 +68,22 @@ def test_a_holder_that_dies_holds_nothing(pids: list[int], spare: Any) -> None:
     assert references_left(pids) == [0, 0, 0, 0]
 
 
+def test_the_news_that_a_worker_has_ended_keeps_nothing(pids: list[int], spare: Callable[[], int]) -> None:
+    doomed = spare()
+
+    def body(i: int) -> None:
+        if pydist.myid() == doomed:
+            os._exit(3)
+
+    loop = pydist.distributed(body, range(4))
+    with pytest.raises(pydist.ProcessExitedException):
+        loop.wait(LIMIT)
+    with pytest.raises(pydist.ProcessExitedException):
+        loop.fetch(LIMIT)
+    del loop
+    assert references_left(pids) == [0, 0, 0, 0]
+
+
 def test_an_answer_that_nobody_reads_holds_nothing(own_session: Callable[..., Session], bell: Bell) -> None:
     session = own_session()
     session.run(

@@ -10,6 +10,7 @@ from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple
 
 from pydist import frontend
+from pydist._errors import ProcessExitedException
 from pydist._protocol.frames import (
     ALSO,
     ASK,
@@ -31,7 +32,7 @@ from pydist._runtime.once import Buffer, Once
 from pydist._runtime.pickling import Outgoing, are_plain, decode, is_plain
 from pydist._runtime.pieces import pieces
 from pydist._runtime.reader import Reader
-from pydist._runtime.sending import Sending
+from pydist._runtime.sending import Sending, another
 from pydist._runtime.shield import MAIN, shield_of_this_thread
 from pydist._runtime.shortcuts import note_shortcut, number_by_shortcut
 from pydist._runtime.slots import Slot
@@ -246,8 +247,9 @@ class Asking(Sending):
             RemoteException: the call failed over there.
             ProcessExitedException: the process is gone.
         """
-        if slot.failure is not None:
-            raise slot.failure
+        if (failure := slot.failure) is not None:
+            # Another one each time: what is raised keeps the frames that it has gone through, and their variables.
+            raise another(failure) if type(failure) is ProcessExitedException else failure
         frame = slot.frame
         assert frame is not None
         if frame.kind == ERROR:
