@@ -169,3 +169,18 @@ def test_an_interrupted_burst_leaves_a_stream_that_works(session: Session, bell:
         session.finish()
     assert session.run("pydist.remotecall_fetch(operator.neg, first, 7)") == -7
     assert session.run("[pydist.remotecall(operator.neg, first, i) for i in range(500)][-1].fetch()") == -499
+
+
+def test_no_call_stays_under_way_wherever_an_interrupt_strikes(session: Session) -> None:
+    session.run(
+        "import operator, os, signal\n"
+        "def call_until_interrupted(seconds):\n"
+        "    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))\n"
+        "    signal.setitimer(signal.ITIMER_REAL, seconds)\n"
+        "    try:\n"
+        "        while True:\n"
+        "            pydist.remotecall(operator.neg, pydist.workers()[0], 1)\n"
+        "    except KeyboardInterrupt:\n"
+        "        return pydist.frontend.wait_idle(5)\n"
+    )
+    assert session.run("all(call_until_interrupted(0.002 + 0.00013 * i) for i in range(100))")

@@ -106,19 +106,28 @@ class Sending:
         Raises:
             ProcessExitedException: the peer is gone.
         """
-        connection.pending[slot.rid] = slot
-        if buffers or len(data) > SMALL:
-            connection.load.add(slot.rid, len(data) + sum(map(len, buffers)))
-        if slot.origin:
-            self.desk.asked(connection.pid, slot.origin, slot.rid)
+        shield = shield_of_this_thread()
+        # What is noted as pending must be written, or it would be so for ever.
+        shield.raise_()
+        is_out = False
         try:
+            connection.pending[slot.rid] = slot
+            if buffers or len(data) > SMALL:
+                connection.load.add(slot.rid, len(data) + sum(map(len, buffers)))
+            if slot.origin:
+                self.desk.asked(connection.pid, slot.origin, slot.rid)
             (connection.ask if connection.held else connection.send)(data, buffers)
+            is_out = True
         except EOFError:
             connection.pending.pop(slot.rid, None)
-            raise self.gone(connection) from None
-        except KeyboardInterrupt:
-            self.cancel(slot)  # it is out, and nobody will ask for its answer
-            raise
+        finally:
+            try:
+                shield.lower()
+            except KeyboardInterrupt:
+                self.cancel(slot)  # nobody will ask for its answer
+                raise
+        if not is_out:
+            raise self.gone(connection)
         if connection.end is not None and connection.pending.pop(slot.rid, None) is not None:
             # Written, and the peer has ended in this very moment: it may have begun, so this is no matter of sending.
             slot.settle(None, another(connection.end))
