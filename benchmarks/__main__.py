@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -127,4 +128,6 @@ def _compile() -> None:
 
 
 if __name__ == "__main__":
+    # Whoever ends it ends the script that runs just now, too, and what that has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

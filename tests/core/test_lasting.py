@@ -171,7 +171,7 @@ def test_restart_keeps_the_id_and_runs_the_log_again(pids: list[int], spare: Any
 @pytest.mark.slow
 def test_threads_of_all_processes_call_each_other_without_mixing_anything_up(pids: list[int]) -> None:
     """Two threads in each process call the others by calls, Futures and a channel."""
-    seconds = 60.0
+    seconds = 20.0
     counts = RemoteChannel(lambda: Channel(1000))
 
     def storm(me: int, until: float) -> int:
