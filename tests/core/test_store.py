@@ -37,18 +37,14 @@ def test_whoever_waits_gets_the_value_though_all_known_holders_have_let_go(store
     assert not store.entries
 
 
-def test_what_was_kept_for_those_who_waited_goes_if_nobody_holds_it(store: Store) -> None:
+@pytest.mark.parametrize("goes", [Store.release, Store.forget])
+def test_what_was_kept_for_those_who_waited_goes_if_nobody_holds_it(goes: Any, store: Store) -> None:
     told: list[str] = []
-    store.release(REF, 1)
     store.when_settled(store.entry(REF), lambda: told.append("there"))
+    goes(store, REF, 1) if goes is Store.release else goes(store, 1)
     store.is_to_come = lambda ref: False  # it is being answered
     store.keep(REF, 1, "here")
     assert told == ["there"]
-    assert not store.entries
-    store.when_settled(store.entry(REF), lambda: told.append("there again"))
-    store.forget(1)
-    store.keep(REF, 1, "here")
-    assert told == ["there", "there again"]
     assert not store.entries
 
 
