@@ -19,7 +19,7 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks import work
-from pydist._protocol.frames import CALL, KEEP, MAP, RESULT, Frame, FrameParser, pack
+from pydist._protocol.frames import CALL, EACH, KEEP, MAP, RESULT, Frame, FrameParser, pack
 from pydist._runtime.connection import Connection
 from pydist._runtime.current import set_default_node
 from pydist._runtime.knowledge import Knowledge
@@ -32,6 +32,8 @@ from pydist.worker import _Output
 
 #: The number that the function has at the peer.
 _NUMBER = 1
+#: So many items of a map go into a message.
+_TOGETHER = 50
 
 
 class Silent(Connection):
@@ -45,7 +47,7 @@ def end(pid: int, peer: int) -> tuple[Node, Connection]:
     """Return a process of a cluster and its stream to another."""
     node = Node(pid)
     ours, _ = socket.socketpair()
-    connection = Silent(ours, peer, node.reader.poller, node.lose)
+    connection = Silent(ours, peer, node.reader.poller)
     connection.knowledge = Knowledge(peer)
     connection.knowledge.received[_NUMBER] = work.noop
     node.peers.attach(Peer(peer), connection)
@@ -114,10 +116,9 @@ class Stages:
 
     def worker(self, node: Node, connection: Connection, kind: str, flags: int) -> None:
         """Take requests in, run and answer them."""
-        requests = b"".join(
-            pack(CALL, node.next_id(), pickle.dumps([i] if flags & MAP else ((i,), {}), 5), _NUMBER, 0, flags)
-            for i in range(self.calls)
-        )
+        n = range(self.calls)
+        bodies = [[*n[i : i + _TOGETHER]] for i in n[::_TOGETHER]] if flags & MAP else [((i,), {}) for i in n]
+        requests = b"".join(pack(CALL, node.next_id(), pickle.dumps(body, 5), _NUMBER, 0, flags) for body in bodies)
         frames: list[Frame] = self.time(f"worker, {kind}: parse", lambda: FrameParser().feed(requests))
         self.time(f"worker, {kind}: take in", lambda: handle_all(node, connection, frames))
         lanes = node.lanes
@@ -151,7 +152,7 @@ def main() -> None:
         set_default_node(master)
         stages.caller(master, to_worker)
         set_default_node(worker)
-        for kind, flags in (("remotecall_fetch", 0), ("remotecall", KEEP), ("item of a pmap", MAP)):
+        for kind, flags in (("remotecall_fetch", 0), ("remotecall", KEEP), ("item of a pmap", MAP | EACH)):
             stages.worker(worker, to_master, kind, flags)
     for name, value in stages.best.items():
         print(f"| {name} | {value:.2f} |" if options.markdown else f"{value:7.2f}  {name}")

@@ -160,6 +160,8 @@ class Run:
         self._looked = 0.0
         self._arrived: deque[_Message] = deque()
         self._thread = 0
+        #: It has ended: what still comes is dropped.
+        self._is_over = False
 
     def results(self) -> Iterator[tuple[int, Any]]:
         """Work; yield ``(index, result)`` as they come, unless they are kept. Closing the iterator stops the work."""
@@ -190,7 +192,10 @@ class Run:
 
     def landed(self, message: _Message) -> None:
         """There is news of a message; from the thread that reads."""
-        self._arrived.append(message)
+        if self._is_over:
+            self._drop_parts(message)
+        else:
+            self._arrived.append(message)
         if get_ident() != self._thread:
             self.node.reader.kick()
 
@@ -220,7 +225,10 @@ class Run:
         shield.raise_()
         try:
             flying = self._cancel()
+            self._is_over = True
             for place in self._places.values():
+                for message in place.flying:
+                    self._drop(message)
                 if place.prepared is not None:
                     self.node.forget_prepared(place.pid, place.prepared)
             self._once.close()
@@ -229,6 +237,19 @@ class Run:
         if not finished and flying:
             # A moment for the workers to be free again.
             self.node.reader.lead_until(lambda: all(message.done for message in flying), _STOPPING)
+
+    def _drop(self, message: _Message) -> None:
+        """Nobody will read what has come for a message, or comes yet: let go of the references in it."""
+        self._drop_parts(message)
+        message.add_callback(lambda: self.node.discard(message.frame))
+
+    def _drop_parts(self, message: _Message) -> None:
+        while message.parts:
+            try:
+                part = message.parts.popleft()
+            except IndexError:
+                return  # another thread has it
+            self.node.discard(part)
 
     def _until_retry(self) -> float | None:
         if not self._later:
@@ -370,16 +391,18 @@ class Run:
         place = message.place
         if message not in place.flying:
             return
+        # First whether it is done, and each thing once: another thread may be reading. All else is there before that.
+        done, kept = message.done, message.kept
         if message.parts is not None:
             self._take_parts(message, message.parts)
-        if message.kept < len(message.items):
+        if kept < len(message.items):
             # It lasts longer than was thought.
-            self._pace.note_cut(message.kept)
+            self._pace.note_cut(kept)
             if message.parts is not None:
                 place.lasting = message
-                message.left -= len(message.items) - message.kept
-            self._return(message, message.kept)
-        if not message.done:
+                message.left -= len(message.items) - kept
+            self._return(message, kept)
+        if not done:
             return
         place.flying.remove(message)
         if message.frame is not None and message.frame.kind == BACK:
@@ -429,8 +452,9 @@ class Run:
             message.place.lost = message.place.gone = True
         if message.parts is not None:
             at = message.done_before()
-            self._return(message, at + 1)
-            self._failed(message.indices[at], message.items[at], error)
+            if at < len(message.items):  # else all were done, and what stood behind them was given back
+                self._return(message, at + 1)
+                self._failed(message.indices[at], message.items[at], error)
             return
         for index, item in zip(message.indices, message.items, strict=True):
             self._failed(index, item, error)

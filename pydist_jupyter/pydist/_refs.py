@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -128,7 +129,6 @@ def remoteref_id(ref: Any) -> RRID:
 
 def _answer_when_settled(call: Call, ref: tuple[int, int], what: Callable[[Any], Any]) -> Any:
     node = current_node()
-    entry = node.store.entry(ref)
 
     def answer() -> None:
         if entry.captured is not None:
@@ -136,8 +136,18 @@ def _answer_when_settled(call: Call, ref: tuple[int, int], what: Callable[[Any],
         else:
             node.executor.answer(call, what(entry))
 
-    call.abandon = lambda: True
-    if node.store.when_settled(entry, answer):
+    # Weakly: it has the call, which has this, and a circle would keep the value until the garbage is collected.
+    weak = weakref.ref(answer)
+
+    def abandon() -> bool:
+        node.store.call_no_more(ref, weak())
+        return True
+
+    call.abandon = abandon
+    with node.store.lock:  # in one step: an entry that nobody holds or waits for may go
+        entry = node.store.entry(ref)
+        is_there = node.store.when_settled(entry, answer)
+    if is_there:
         answer()
     return LATER
 

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from pydist._protocol.frames import CALL, OUTPUT, RESULT, Frame, pack
 from pydist._runtime.connection import Connection
 from pydist._runtime.pieces import pieces
@@ -52,7 +54,7 @@ class _TakesPartAtFirst(socket.socket):
 
 def both_ends(sock: socket.socket, other: socket.socket) -> tuple[Connection, Connection]:
     poller = make_poller()
-    return Connection(sock, 2, poller, lambda connection: None), Connection(other, 2, poller, lambda connection: None)
+    return Connection(sock, 2, poller), Connection(other, 2, poller)
 
 
 def received(connection: Connection, n: int) -> list[Frame]:
@@ -137,3 +139,17 @@ def test_requests_that_are_held_back_keep_their_order_while_others_write() -> No
     assert asked == [*range(1, 3001)]
     sender.close()
     receiver.close()
+
+
+def test_what_a_peer_has_said_before_its_end_is_read_by_whoever_finds_it_gone_too() -> None:
+    ours, theirs = both_ends(*socket.socketpair())
+    ours.send(pack(CALL, 1, b"nobody reads this"))
+    theirs.send(pack(RESULT, 1, b"the last word"))
+    theirs.close()
+    with pytest.raises(EOFError):
+        ours.send(pack(CALL, 2, b""))
+    assert not ours.closed
+    assert [bytes(frame.body) for frame in received(ours, 1)] == [b"the last word"]
+    with pytest.raises(EOFError):
+        ours.receive()
+    ours.close()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import operator
+import os
 import pickle
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -303,6 +305,23 @@ def test_futures_in_transit_are_not_lost_however_many(pids: list[int]) -> None:
     del futures
     for ref in held_on(second) - before:
         check_that_it_is_forgotten(ref, second)
+
+
+def test_a_future_of_a_worker_that_ends_in_this_moment_says_so_when_it_is_passed_on(
+    pids: list[int], spare: Any
+) -> None:
+    victim = spare()
+    ospid = pydist.remotecall_fetch(os.getpid, victim)
+    future = pydist.remotecall(same, victim, 1).wait(LIMIT)
+
+    def pass_on_for_ever() -> None:
+        while True:
+            pydist.remotecall(same, pids[0], future)
+
+    os.kill(ospid, signal.SIGKILL)
+    with pytest.raises(pydist.ProcessExitedException) as caught:
+        pass_on_for_ever()
+    assert caught.value.pid == victim
 
 
 def test_a_future_in_a_plain_pickle_is_a_handle_to_nothing(pids: list[int]) -> None:

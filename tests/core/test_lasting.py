@@ -117,6 +117,23 @@ left
     assert counted == []
 
 
+@pytest.mark.parametrize("batch_size", [1, 3, "auto"])
+def test_results_that_a_map_leaves_unread_hold_nothing(pids: list[int], batch_size: Any) -> None:
+    def work(i: int) -> pydist.Future:
+        if i == 20:
+            raise ValueError(i)
+        return pydist.remotecall(abs, pydist.myid(), i)
+
+    for _ in range(10):
+        with pytest.raises(ValueError, match="20"):
+            pydist.pmap(work, [0] * 20 + [20] + [0] * 40, batch_size=batch_size)
+        results = pydist.pimap(work, [0] * 100, batch_size=batch_size)
+        next(results)
+        results.close()  # type: ignore[attr-defined]
+    del results
+    assert references_left(pids) == [0, 0, 0, 0]
+
+
 def test_release_frees_at_once_and_with_does_too(pids: list[int]) -> None:
     with pydist.remotecall_wait(list, pids[0], range(10)) as future:
         assert len(pydist.remotecall_fetch(pydist.refs, pids[0])) == 1

@@ -15,6 +15,7 @@ import pytest
 import pydist
 from pydist import frontend
 from pydist._mapping import Run
+from pydist._runtime.current import current_node
 from tests.core.gates import LIMIT, Gate
 
 pytestmark = pytest.mark.processes
@@ -124,6 +125,20 @@ def test_what_was_given_back_is_not_sent_behind_the_same_item_again(
     monkeypatch.setattr(Run, "_return", count)
     assert pydist.pmap(work, range(3000)) == [*range(3000)]
     assert given_back < 1000  # what lay there when the items became slow; without that rule, 6,000 and more
+
+
+def test_no_answer_is_missed_that_another_thread_has_read_meanwhile(
+    pids: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_parts = Run._take_parts
+
+    def and_then_all_the_others_come(run: Run, message: Any, parts: Any) -> None:
+        take_parts(run, message, parts)
+        node.wait(message, LIMIT)
+
+    node = current_node()
+    monkeypatch.setattr(Run, "_take_parts", and_then_all_the_others_come)
+    assert pydist.pmap(square, range(500)) == [x * x for x in range(500)]
 
 
 def test_each_worker_does_one_item_at_a_time(pids: list[int]) -> None:

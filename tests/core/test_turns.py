@@ -9,7 +9,7 @@ import pytest
 from pydist._protocol.frames import CUT, EACH, MAP
 from pydist._runtime import mapped, turns
 from pydist._runtime.call import Call
-from pydist._runtime.mapped import Items
+from pydist._runtime.mapped import NOTHING_BEHIND, Items
 from pydist._runtime.turns import Turns
 
 
@@ -108,3 +108,31 @@ def test_of_a_large_message_that_lasts_a_part_is_given_back(clock: Clock, make: 
     queue.begin(call)
     work_on(call, clock, 10, each=0.00049)
     assert queue.overdue() == [(call, 11 + 8)]
+
+
+@pytest.mark.parametrize("flags", [EACH, CUT])
+def test_a_message_is_looked_after_as_long_as_it_may_have_items_behind_the_first(
+    flags: int, make: Callable[..., Call]
+) -> None:
+    queue, call = Turns(), make(flags, 2)
+    items, call.items = call.items, None
+    queue.begin(call)
+    assert queue.next_look() is not None  # it is not decoded yet: nobody knows
+    call.items = items
+    assert queue.next_look() is not None
+    assert items is not None
+    items.take()
+    items.take()
+    assert queue.next_look() is None
+
+
+@pytest.mark.parametrize("flags", [EACH, CUT])
+def test_a_single_item_needs_nobody_and_has_nothing_to_give_back(
+    flags: int, clock: Clock, make: Callable[..., Call]
+) -> None:
+    queue, call = Turns(), make(flags)
+    call.items = NOTHING_BEHIND
+    queue.begin(call)
+    assert queue.next_look() is None
+    clock.now += 1000
+    assert queue.overdue() == []

@@ -17,7 +17,7 @@ from pydist._runtime import coroutines
 from pydist._runtime.answers import HIDDEN, STRAY, Answers
 from pydist._runtime.call import LATER, Call, Verb
 from pydist._runtime.current import CURRENT_CALL
-from pydist._runtime.mapped import Items, Outcome, run_item, run_items
+from pydist._runtime.mapped import NOTHING_BEHIND, Items, Outcome, run_item, run_items
 from pydist._runtime.pickling import decode
 from pydist._runtime.shield import MAIN, shield_of_this_thread, strike
 
@@ -107,6 +107,7 @@ class Executor(Answers):
             if frame.flags & MAP:
                 items = decode(frame.body, buffers)
                 if len(items) == 1:
+                    call.items = NOTHING_BEHIND
                     return run_item, (f, items[0], frame.flags & STAR), {}
                 call.items = Items(items, bool(frame.flags & STAR))
                 if frame.flags & EACH:

@@ -7,7 +7,7 @@ import select
 import socket
 from _thread import allocate_lock
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ class Connection:
     everything (back-pressure), `post` never waits and leaves the rest to the reader.
     """
 
-    def __init__(self, sock: socket.socket, pid: int, poller: Poller, lost: Callable[[Connection], None]) -> None:
+    def __init__(self, sock: socket.socket, pid: int, poller: Poller) -> None:
         self.sock = sock
         self.fd = sock.fileno()
         self.pid = pid
@@ -71,7 +71,6 @@ class Connection:
         #: For large buffers, if the two have agreed on it: what we lend the peer, and how we see what it lends us.
         self.lender: Lender | None = None
         self.borrower: Borrower | None = None
-        self._lost = lost
         self._poller = poller
         self._parser = FrameParser(allocate, self._borrow)
         self._writing = allocate_lock()
@@ -156,7 +155,9 @@ class Connection:
             if self._outbox:
                 self.flush_outbox()  # posted while we had the lock
         except OSError as error:
-            self._break(error)
+            # Nothing is closed here: what the peer has said before its end may wait to be read, and whoever reads it
+            # finds the end behind.
+            raise EOFError(str(error)) from None
         finally:
             shield.lower()
 
@@ -262,10 +263,6 @@ class Connection:
             while outbox and not len(outbox[0]):
                 outbox.popleft()
         return True
-
-    def _break(self, error: OSError) -> None:
-        self._lost(self)
-        raise EOFError(str(error)) from None
 
     # ---- end
 

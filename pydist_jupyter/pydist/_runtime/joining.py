@@ -38,7 +38,7 @@ _PATIENCE = 20.0
 
 def attach(node: Node, peer: Peer, sock: socket.socket, said: dict[str, Any]) -> Connection:
     """Start to talk with a peer over a stream that has been shaken hands on; ``said``: what it said of itself there."""
-    connection = Connection(sock, peer.pid, node.reader.poller, node.lose)
+    connection = Connection(sock, peer.pid, node.reader.poller)
     connection.knowledge = Knowledge(peer.pid)
     connection.last_heard = monotonic()
     connection.borrower = _borrower(node, sock, said)

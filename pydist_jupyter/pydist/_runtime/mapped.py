@@ -9,7 +9,7 @@ from typing import Any
 
 from pydist._errors import CapturedException, capture
 
-__all__ = ["Items", "Outcome", "run_item", "run_items"]
+__all__ = ["NOTHING_BEHIND", "Items", "Outcome", "run_item", "run_items"]
 
 _HIDE = frozenset({__file__})
 #: Values, why the item after them has failed, and how many seconds all of it took here.
@@ -67,6 +67,10 @@ class Items:
             pass  # the worker was quicker
         self._kept -= taken
         return self._kept if taken else None
+
+
+#: What a message with a single item holds beyond that one.
+NOTHING_BEHIND = Items((), False)
 
 
 def run_item(f: Any, item: Any, star: int) -> Outcome:

@@ -26,6 +26,7 @@ from pydist._protocol.frames import (
     EXIT,
     FUNCTION,
     HOLD,
+    KEEP,
     MEMBERS,
     NAMES,
     OPENS,
@@ -80,6 +81,7 @@ class Node(Asking):
         self.topology = "all_to_all"
         self.definitions = Definitions()
         self.store = Store()
+        self.store.is_to_come = self._is_asked_for
         self.desk = Desk()
         self.executor = Executor(self)
         self.lanes = Lanes(self.executor)
@@ -235,6 +237,12 @@ class Node(Asking):
     def _after_batch(self) -> None:
         if self.lanes.inbox:
             self.lanes.hand_out()
+
+    def _is_asked_for(self, ref: tuple[int, int]) -> bool:
+        """Say whether a process has asked for this value, and it is to be kept here."""
+        pid, rid = ref
+        calls = [call for call in list(self.executor.calls.values()) if call.rid == rid and call.asked & KEEP]
+        return any(call.connection is not None and call.connection.pid == pid for call in calls)
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:
         """Wait for every call of this process, here and elsewhere; return whether all have ended within ``timeout``."""

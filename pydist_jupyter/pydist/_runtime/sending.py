@@ -71,8 +71,19 @@ class Sending:
             slot.connection.post(pack(CANCEL, slot.rid, b""))
 
     def tell_holder(self, owner: int, ref: tuple[int, int], pid: int, n: int) -> None:
-        """Tell the owner of a reference that ``pid`` holds it."""
-        self.peers.connection(owner).send(pack(HOLD, 0, _dumps((tuple(ref), pid, n), 5)))
+        """Tell the owner of a reference that ``pid`` holds it.
+
+        Raises:
+            ProcessExitedException: the owner is gone.
+        """
+        self._tell_holder(self.peers.connection(owner), ref, pid, n)
+
+    def _tell_holder(self, connection: Connection, ref: tuple[int, int], pid: int, n: int) -> None:
+        try:
+            connection.send(pack(HOLD, 0, _dumps((tuple(ref), pid, n), 5)))
+        except EOFError:
+            # Of the owner, and not of whoever gets the message that this is for.
+            raise self.gone(connection) from None
 
     def _send_job(
         self,
@@ -201,8 +212,8 @@ class Sending:
             if owner == self.pid:
                 self.store.hold(ref, connection.pid)
             else:
-                body = _dumps((ref, connection.pid, 1), 5)
-                (connection if owner == connection.pid else self.peers.connection(owner)).send(pack(HOLD, 0, body))
+                told = connection if owner == connection.pid else self.peers.connection(owner)
+                self._tell_holder(told, ref, connection.pid, 1)
 
 
 def another(why: ProcessExitedException) -> ProcessExitedException:

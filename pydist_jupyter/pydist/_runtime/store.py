@@ -49,6 +49,8 @@ class Store:
         self.entries: dict[Ref, Entry] = {}
         self.lock = threading.RLock()
         self._dead: set[int] = set()
+        #: Says whether a value is asked for, and will be kept when it is there.
+        self.is_to_come: Callable[[Ref], bool] = lambda ref: False
 
     def entry(self, ref: Ref) -> Entry:
         """Return the entry of a reference, made now if nobody has touched it before."""
@@ -84,6 +86,16 @@ class Store:
             entry.callbacks = [*(entry.callbacks or ()), callback]
             return False
 
+    def call_no_more(self, ref: Ref, callback: Callable[[], object] | None) -> None:
+        """Whoever is behind a callback waits no longer; an entry that was made for that alone goes."""
+        with self.lock:
+            entry = self.entries.get(ref)
+            if entry is None or entry.settled:
+                return
+            entry.callbacks = [other for other in entry.callbacks or () if other is not callback] or None
+            if not entry.holders and not entry.callbacks and entry.backing is None:
+                del self.entries[ref]
+
     def keep(self, ref: Ref, pid: int, value: Any, captured: CapturedException | None = None) -> None:
         """Fill the entry of a value that ``pid`` has asked for, and so holds.
 
@@ -97,8 +109,12 @@ class Store:
                     entry.holders.add(pid)
                     entry.value, entry.captured, entry.settled = value, captured, True
                 return
-        self.hold(ref, pid)
-        self.settle(ref, value, captured)
+            if pid not in self._dead:
+                self.entries[ref].holders.add(pid)
+        self.settle(ref, value, captured)  # first those who wait, whoever holds it
+        with self.lock:
+            if ref in self.entries and not self.entries[ref].holders:
+                del self.entries[ref]
 
     def hold(self, ref: Ref, pid: int, n: int = 1) -> None:
         """``pid`` holds the reference ``n`` times more."""
@@ -107,7 +123,7 @@ class Store:
                 entry = self.entries.get(ref) or self.entry(ref)
                 entry.holders.add(pid, n)
                 if not entry.holders:
-                    del self.entries[ref]
+                    self._sweep(ref, entry)
 
     def release(self, ref: Ref, pid: int, n: int = 1) -> None:
         """``pid`` has let go of ``n`` of them."""
@@ -120,9 +136,17 @@ class Store:
             for ref, entry in list(self.entries.items()):
                 entry.holders.forget(pid)
                 if not entry.holders:
-                    del self.entries[ref]
+                    self._sweep(ref, entry)
 
     def revive(self, pid: int) -> None:
         """A new process has this id."""
         with self.lock:
             self._dead.discard(pid)
+
+    def _sweep(self, ref: Ref, entry: Entry) -> None:
+        """Nobody holds it, as far as is known here: drop it, unless somebody waits for what is to come.
+
+        Who waits may hold it and have overtaken the word of that, and the hold of who has asked is not noted yet.
+        """
+        if entry.settled or not entry.callbacks or not self.is_to_come(ref):
+            del self.entries[ref]

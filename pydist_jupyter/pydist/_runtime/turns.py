@@ -78,7 +78,9 @@ class Turns:
         """Return after how many seconds something may have to be given back; None: there is nothing."""
         with self._lock:
             for turn in self._turns.values():
-                if turn.waiting or (turn.call.asked & (CUT | EACH) and turn.call.items):
+                items = turn.call.items
+                # Before it is decoded nobody knows, and the one who asks may not be woken again.
+                if turn.waiting or (turn.call.asked & (CUT | EACH) and (items is None or items)):
                     return _LONG
         return None
 
