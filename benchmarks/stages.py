@@ -117,7 +117,9 @@ class Stages:
     def worker(self, node: Node, connection: Connection, kind: str, flags: int) -> None:
         """Take requests in, run and answer them."""
         n = range(self.calls)
-        bodies = [[*n[i : i + _TOGETHER]] for i in n[::_TOGETHER]] if flags & MAP else [((i,), {}) for i in n]
+        bodies: list[Any] = [((i,), {}) for i in n]
+        if flags & MAP:
+            bodies = [[*n[i : i + _TOGETHER]] for i in n[::_TOGETHER]]
         requests = b"".join(pack(CALL, node.next_id(), pickle.dumps(body, 5), _NUMBER, 0, flags) for body in bodies)
         frames: list[Frame] = self.time(f"worker, {kind}: parse", lambda: FrameParser().feed(requests))
         self.time(f"worker, {kind}: take in", lambda: handle_all(node, connection, frames))
