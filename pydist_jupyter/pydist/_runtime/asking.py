@@ -91,9 +91,8 @@ class Asking(Sending):
         if not kwargs and (number := self._number_there(knowledge, f)) and are_plain(args):
             if flags & KEEP:
                 frontend.note_call(slot.origin, slot.rid)
-            self.ask(
-                connection, slot, pack(CALL, slot.rid, _dumps((args, _NO_KEYWORDS), 5), number, slot.origin, flags)
-            )
+            body = _dumps((args, _NO_KEYWORDS), 5)
+            self.ask(connection, slot, pack(CALL, slot.rid, body, number, slot.origin, flags), flags=flags)
             return slot
         with knowledge.lock:
             job = Outgoing(self.definitions, knowledge, once)

@@ -20,6 +20,7 @@ from pydist._protocol.frames import (
 from pydist._runtime.connection import Connection
 from pydist._runtime.current import CURRENT_CALL
 from pydist._runtime.definitions import Definitions
+from pydist._runtime.handles import Handles
 from pydist._runtime.load import SMALL
 from pydist._runtime.once import Buffer
 from pydist._runtime.output import Desk
@@ -45,6 +46,7 @@ class Sending:
     store: Store
     desk: Desk
     peers: Peers
+    handles: Handles
 
     def __init__(self) -> None:
         self.next_id = itertools.count(1).__next__
@@ -106,13 +108,17 @@ class Sending:
         shield.raise_()
         try:
             first, rest = pieces(kind, slot.rid, data, buffers, aux, slot.origin, flags | job.flags, connection)
-            self.ask(connection, slot, prelude + first, rest)
+            self.ask(connection, slot, prelude + first, rest, flags)
             job.commit()
         finally:
-            shield.lower()
+            try:
+                shield.lower()
+            except KeyboardInterrupt:
+                self._take_back(slot, flags)
+                raise
 
-    def ask(self, connection: Connection, slot: Slot, data: bytes, buffers: Any = ()) -> None:
-        """Write a request whose answer goes to ``slot``.
+    def ask(self, connection: Connection, slot: Slot, data: bytes, buffers: Any = (), flags: int = 0) -> None:
+        """Write a request whose answer goes to ``slot``; ``flags``: those of the request.
 
         Raises:
             ProcessExitedException: the peer is gone.
@@ -135,13 +141,19 @@ class Sending:
             try:
                 shield.lower()
             except KeyboardInterrupt:
-                self.cancel(slot)  # nobody will ask for its answer
+                self._take_back(slot, flags)
                 raise
         if not is_out:
             raise self.gone(connection)
         if connection.end is not None and connection.pending.pop(slot.rid, None) is not None:
             # Written, and the peer has ended in this very moment: it may have begun, so this is no matter of sending.
             slot.settle(None, another(connection.end))
+
+    def _take_back(self, slot: Slot, flags: int) -> None:
+        """Stop a request that is out: nobody will ask for its answer, or have a handle to what is kept of it."""
+        self.cancel(slot)
+        if flags & KEEP and slot.connection is not None:
+            self.handles.drop(slot.connection.pid, (self.pid, slot.rid), 1)
 
     def ask_all(self, connection: Connection, slots: list[Slot], data: bytes) -> None:
         """Write several requests at once; see `ask`."""
