@@ -24,7 +24,7 @@ from pydist._runtime.output import STDERR, STDOUT, CallStream, output_frame
 __all__ = ["serve"]
 
 #: Threads of a worker take turns this often (seconds): a busy call delays the answer of another by no more.
-_SWITCH_INTERVAL = 0.0005
+_SWITCH_INTERVAL = 0.0003
 #: A worker whose master does not finish the handshake within this time leaves.
 _PATIENCE = 60.0
 
