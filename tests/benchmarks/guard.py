@@ -14,9 +14,9 @@ __all__ = ["USUAL", "Values", "is_refused", "ratio"]
 
 Values = dict[str, float]
 
-#: Each row against the floor: how many times its cost, best of three rounds on a quiet machine. Of two machines it is the
-#: greater figure: where another tenant shares the caches, code that has not run for 25 µs is five times as slow, and the
-#: floor has little code. (Behind it: where that is not so.)
+#: Each row against the floor: how many times its cost, best of three rounds on a quiet machine. Of two machines it is
+#: the greater figure: where another tenant shares the caches, code that has not run for 25 µs is five times as slow,
+#: and the floor has little code. (Behind it: where that is not so.)
 USUAL = {
     # no-op calls against a bare ping-pong of pickled payloads over a Unix socket
     "hot_p50": 2.1,  # 1.2
