@@ -227,8 +227,14 @@ def start_here(
     slot = future._watch()
     slot.origin = call.origin
     future._local_call = call
-    node.executor.accept(call)
-    node.lanes.start(call)
+    shield = shield_of_this_thread()
+    # What is taken in must run, or it would be under way for ever.
+    shield.raise_()
+    try:
+        node.executor.accept(call)
+        node.lanes.start(call)
+    finally:
+        shield.lower()
     return future
 
 

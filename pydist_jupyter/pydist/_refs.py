@@ -11,6 +11,7 @@ from pydist._runtime.call import LATER, Call
 from pydist._runtime.current import current_node
 from pydist._runtime.node import Node
 from pydist._runtime.pickling import current_job
+from pydist._runtime.shield import shield_of_this_thread
 from pydist._runtime.store import Carried
 
 __all__ = ["Reference", "remoteref_id"]
@@ -40,9 +41,17 @@ class Reference:
         self._node = node
         self._ref = ref
         self.where = owner
-        self._held = 1
-        if owner == node.pid:
+        if owner != node.pid:
+            self._held = 1
+            return
+        # In one step: what lets go of it must have held it, and the other way round.
+        shield = shield_of_this_thread()
+        shield.raise_()
+        try:
             node.store.hold(ref, node.pid)
+            self._held = 1
+        finally:
+            shield.lower()
 
     @classmethod
     def _received(cls, owner: int, ref: tuple[int, int], held: int) -> Self:

@@ -20,15 +20,15 @@ from tests.core.sessions import CellError, Session
 pytestmark = pytest.mark.processes
 
 
-def references_left(pids: list[int]) -> list[int]:
-    """Return how many references each process knows, once the last releases have arrived."""
+def references_left(pids: list[int], most: int = 0) -> list[int]:
+    """Return how many references each process knows, once the last releases have arrived and no more than so many."""
 
     def count() -> int:
         gc.collect()
         return len(pydist.refs())
 
     deadline = time.monotonic() + LIMIT
-    while any(left := [count(), *(pydist.remotecall_fetch(count, pid) for pid in pids)]):
+    while sum(left := [count(), *(pydist.remotecall_fetch(count, pid) for pid in pids)]) > most:
         if time.monotonic() > deadline:
             break
     return left
@@ -118,20 +118,23 @@ left
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, "auto"])
-def test_results_that_a_map_leaves_unread_hold_nothing(pids: list[int], batch_size: Any) -> None:
+def test_results_that_a_map_leaves_unread_hold_nothing(spare: Callable[[], int], batch_size: Any) -> None:
     def work(i: int) -> pydist.Future:
         if i == 20:
             raise ValueError(i)
         return pydist.remotecall(abs, pydist.myid(), i)
 
+    # Workers of its own: what runs there is interrupted, and one that strikes at the first instruction of a finalizer
+    # costs a reference (one map in thousands). Unread results would be hundreds.
+    pool = [spare(), spare()]
     for _ in range(10):
         with pytest.raises(ValueError, match="20"):
-            pydist.pmap(work, [0] * 20 + [20] + [0] * 40, batch_size=batch_size)
-        results = pydist.pimap(work, [0] * 100, batch_size=batch_size)
+            pydist.pmap(work, [0] * 20 + [20] + [0] * 40, batch_size=batch_size, pool=pool)
+        results = pydist.pimap(work, [0] * 100, batch_size=batch_size, pool=pool)
         next(results)
         results.close()  # type: ignore[attr-defined]
     del results
-    assert references_left(pids) == [0, 0, 0, 0]
+    assert sum(references_left(pool, 1)) <= 1
 
 
 def test_release_frees_at_once_and_with_does_too(pids: list[int]) -> None:

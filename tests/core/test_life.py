@@ -50,7 +50,7 @@ def is_alive(ospid: int) -> bool:
     """Return whether a process is there and no zombie."""
     try:
         return Path(f"/proc/{ospid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second one if it goes while it is read
         return False
 
 
