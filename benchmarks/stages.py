@@ -42,6 +42,9 @@ class Silent(Connection):
     def send(self, data: bytes, buffers: Any = ()) -> None:
         """Do nothing."""
 
+    def hold(self, *data: bytes | memoryview) -> None:
+        """Do nothing."""
+
 
 def end(pid: int, peer: int) -> tuple[Node, Connection]:
     """Return a process of a cluster and its stream to another."""
