@@ -17,6 +17,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from pydist._errors import ProcessExitedException, remote_exception, unwrap
+from pydist._flights import Message, Place
 from pydist._items import Inputs, Results
 from pydist._pace import Pace
 from pydist._protocol.frames import BACK, CUT, EACH, STAR
@@ -26,7 +27,6 @@ from pydist._runtime.node import Node
 from pydist._runtime.once import Once
 from pydist._runtime.pickling import are_plain
 from pydist._runtime.shield import shield_of_this_thread
-from pydist._runtime.slots import Slot
 
 if TYPE_CHECKING:
     from pydist._protocol.frames import Frame
@@ -40,73 +40,6 @@ _STOPPING = 0.5
 
 #: An input and its place in the order.
 _Numbered = tuple[int, Any]
-
-
-class _Place:
-    """A worker, seen from here."""
-
-    __slots__ = ("flying", "gone", "lasting", "lost", "pid", "prepared")
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.prepared: Prepared | None = None
-        #: What is there, in the order in which it is worked on.
-        self.flying: list[_Message] = []
-        #: Nothing can be sent to it.
-        self.gone = False
-        #: The message that lasts there, so that what stood behind it was given back.
-        self.lasting: _Message | None = None
-        #: It has ended with work, and the first message has been blamed.
-        self.lost = False
-
-    def load(self) -> int:
-        """Return how many answers are to come from there."""
-        return sum([message.left for message in self.flying])
-
-
-class _Message(Slot):
-    """Inputs that travel together to one worker, and the place for the answer."""
-
-    __slots__ = ("indices", "items", "kept", "landed", "left", "parts", "place", "position", "sent")
-
-    def __init__(self, run: Run, place: _Place, indices: Sequence[int], items: Sequence[Any], each: bool) -> None:
-        assert place.prepared is not None
-        Slot.__init__(self, run.node.next_id(), place.prepared.connection, run.origin)
-        self.place = place
-        self.indices = indices
-        self.items = items
-        #: How many of them are done there.
-        self.kept = len(items)
-        #: If each item is answered by itself: all of these answers but the last.
-        self.parts: deque[Frame] | None = deque() if each else None
-        #: How many answers are to come.
-        self.left = len(items) if each else 1
-        self.landed = run.landed
-        #: When it was sent, as the how-manieth of those that were there.
-        self.sent = 0.0
-        self.position = 1
-
-    def done_before(self) -> int:
-        """Return how many of its items have been answered, one by one."""
-        return len(self.items) - self.left if self.parts is not None else 0
-
-    def settle(self, frame: Frame | None, failure: BaseException | None = None) -> bool:
-        """The answer has come."""
-        first = Slot.settle(self, frame, failure)
-        if first:
-            self.landed(self)
-        return first
-
-    def part(self, frame: Frame) -> None:
-        """One of the answers has come, and not the last."""
-        assert self.parts is not None
-        self.parts.append(frame)
-        self.landed(self)
-
-    def cut(self, kept: int) -> None:
-        """Only the first ``kept`` are done there."""
-        self.kept = kept
-        self.landed(self)
 
 
 class Run:
@@ -154,11 +87,11 @@ class Run:
         self._later: list[tuple[float, _Numbered]] = []
         self._failures: dict[int, Item] = {}
         self._once = Once(node.pool)
-        self._places: dict[int, _Place] = {}
+        self._places: dict[int, Place] = {}
         #: Those that may work.
-        self._open: list[_Place] = []
+        self._open: list[Place] = []
         self._looked = 0.0
-        self._arrived: deque[_Message] = deque()
+        self._arrived: deque[Message] = deque()
         self._thread = 0
         #: It has ended: what still comes is dropped.
         self._is_over = False
@@ -190,7 +123,7 @@ class Run:
         """Return all results, when the work is done and they were kept."""
         return self._results.in_order()
 
-    def landed(self, message: _Message) -> None:
+    def landed(self, message: Message) -> None:
         """There is news of a message; from the thread that reads."""
         if self._is_over:
             self._drop_parts(message)
@@ -212,7 +145,7 @@ class Run:
         finally:
             shield.lower()
 
-    def _cancel(self) -> list[_Message]:
+    def _cancel(self) -> list[Message]:
         """Interrupt what is in flight; return it."""
         flying = [message for place in self._places.values() for message in place.flying if not message.done]
         for message in flying:
@@ -238,12 +171,12 @@ class Run:
             # A moment for the workers to be free again.
             self.node.reader.lead_until(lambda: all(message.done for message in flying), _STOPPING)
 
-    def _drop(self, message: _Message) -> None:
+    def _drop(self, message: Message) -> None:
         """Nobody will read what has come for a message, or comes yet: let go of the references in it."""
         self._drop_parts(message)
         message.add_callback(lambda: self.node.discard(message.frame))
 
-    def _drop_parts(self, message: _Message) -> None:
+    def _drop_parts(self, message: Message) -> None:
         while message.parts:
             try:
                 part = message.parts.popleft()
@@ -267,7 +200,7 @@ class Run:
         pids = [pid for pid in self._pids() if pid != self.node.pid]
         for pid in pids:
             if pid not in self._places:
-                self._places[pid] = _Place(pid)
+                self._places[pid] = Place(pid)
         self._open = [place for pid in pids if not (place := self._places[pid]).gone]
         self._pace.workers = len(self._open)
 
@@ -320,7 +253,7 @@ class Run:
         self._taken += len(items)
         return range(first, self._taken), items
 
-    def _next_messages(self, place: _Place, n: int) -> Iterator[_Message]:
+    def _next_messages(self, place: Place, n: int) -> Iterator[Message]:
         """Make the next ``n`` messages; of single items one, with ``n`` of them, where each is answered by itself."""
         single = self._pace.single
         while n > 0:
@@ -330,16 +263,19 @@ class Run:
             if single and not are_plain(items):
                 # Each comes with what it needs, and lets it go when it is done.
                 for index, item in zip(indices, items, strict=True):
-                    yield _Message(self, place, (index,), [item], single)
+                    yield self._message(place, (index,), [item])
             else:
-                yield _Message(self, place, indices, items, single)
+                yield self._message(place, indices, items)
             n -= len(items) if single else 1
 
-    def _send(self, place: _Place, n: int) -> bool:
+    def _message(self, place: Place, indices: Sequence[int], items: Sequence[Any]) -> Message:
+        return Message(self.node.next_id(), self.origin, place, indices, items, self._pace.single, self.landed)
+
+    def _send(self, place: Place, n: int) -> bool:
         """Send what brings ``n`` answers; return whether there may be more inputs."""
         if place.gone:
             return True
-        messages: list[_Message] = []
+        messages: list[Message] = []
         try:
             if place.prepared is None or place.prepared.connection.closed:
                 place.prepared = self.node.prepare(place.pid, self._f, self._once)
@@ -359,7 +295,7 @@ class Run:
             raise
         return sum([message.left for message in messages]) == n
 
-    def _ask(self, place: _Place, prepared: Prepared, messages: list[_Message]) -> None:
+    def _ask(self, place: Place, prepared: Prepared, messages: list[Message]) -> None:
         # From the sending to the noting no interrupt: what is sent must be known, or nobody stops it.
         shield = shield_of_this_thread()
         shield.raise_()
@@ -378,7 +314,7 @@ class Run:
         finally:
             shield.lower()
 
-    def _return(self, message: _Message, begun: int) -> None:
+    def _return(self, message: Message, begun: int) -> None:
         """The items from the ``begun``-th on are to be sent again."""
         if begun < len(message.items):
             for one in zip(message.indices[begun:], message.items[begun:], strict=True):
@@ -387,7 +323,7 @@ class Run:
 
     # ---- taking in
 
-    def _take(self, message: _Message) -> None:
+    def _take(self, message: Message) -> None:
         place = message.place
         if message not in place.flying:
             return
@@ -425,7 +361,7 @@ class Run:
         self._return(message, n + 1)
         self._failed(indices[n], items[n], remote_exception(place.pid, failure))
 
-    def _take_parts(self, message: _Message, parts: deque[Frame]) -> None:
+    def _take_parts(self, message: Message, parts: deque[Frame]) -> None:
         """Take the answers to single items of a message, in their order."""
         while parts:
             frame, at = parts.popleft(), message.done_before()
@@ -443,7 +379,7 @@ class Run:
             else:
                 self._failed(index, message.items[at], remote_exception(message.place.pid, failure))
 
-    def _take_loss(self, message: _Message, error: Exception) -> None:
+    def _take_loss(self, message: Message, error: Exception) -> None:
         """A whole message has failed: the worker has ended, or what it sent cannot be read here."""
         if isinstance(error, ProcessExitedException):
             if message.place.lost:
