@@ -57,6 +57,13 @@ def test_what_is_not_known_is_a_dash() -> None:
     assert (row[4], row[5], row[9]) == ("-", "-", "-")
 
 
+def test_what_the_table_itself_costs_does_not_keep_it_awake() -> None:
+    before = workers(Process(1, cpu=2.0))
+    for cpu in (3.0, 2.0, 4.0, 7.0):
+        assert workers(Process(1, cpu=cpu)) == before
+    assert workers(Process(1, cpu=20.0)) != before
+
+
 def test_a_share_that_was_asked_for_too_soon_is_the_last_one() -> None:
     before = workers(Process(2, cpu=95.0), Process(3, cpu=None))
     after = Workers.of([Process(2, cpu=None), Process(3, cpu=50.0)], NOON, before)

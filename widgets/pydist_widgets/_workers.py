@@ -15,6 +15,7 @@ __all__ = ["ProcessInfo", "Workers"]
 
 MASTER = 1
 AVERAGED_OVER = 1.0  # seconds
+_LEAST = 8.0  # percent
 
 # A state is a glyph and a word: colour alone says nothing to some readers, and
 # is stripped from notebooks that are not trusted.
@@ -160,8 +161,10 @@ def _kind(info: ProcessInfo) -> str:
 def _row(info: ProcessInfo, share: float | None) -> tuple[str, ...]:
     kind = _kind(info)
     state = {"master": IN_CHARGE, "busy": BUSY}.get(kind) or STATES.get(kind, kind)
-    # Fives: a table that flickers between 98 and 101 says no more.
-    share = None if share is None else 5 * round(share / 5)
+    # Fives: a table that flickers between 98 and 101 says no more. And nothing below 8: looking after this table costs
+    # the master 2 or 3, which flickers around half of five for ever, so that the table would never rest.
+    if share is not None:
+        share = 5 * round(share / 5) if share >= _LEAST else 0
     return (
         str(info.pid),
         state,
